@@ -1,0 +1,1 @@
+"""Health checks, one file each; each answers with a trouble or with nothing."""

@@ -1,0 +1,54 @@
+"""Does viscript answer? One JSON line over its UNIX socket, one line back, within a deadline.
+
+All that this package knows of viscript's wire is here. Two troubles are told apart, as they are cured
+differently: nobody listens (it is down or still starting: systemd's business), and somebody listens but does
+not answer (it hangs: ours).
+"""
+
+import asyncio
+import json
+from pathlib import Path
+
+from skywire_board.model import Severity, Trouble
+
+SOCKET = Path("/run/viscript/api.sock")
+DEADLINE_S = 5.0
+REQUEST = b'{"id":1,"request":{"do":"status"}}\n'
+TITLE = "viscript does not answer"
+VISIBLE_AFTER_S = 3.0
+
+
+def _trouble(code: str, text: str) -> Trouble:
+    return Trouble(code, TITLE, Severity.WARN, text, visible_after_s=VISIBLE_AFTER_S)
+
+
+async def check_viscript(path: Path = SOCKET, deadline_s: float = DEADLINE_S) -> Trouble | None:
+    """None when it answers and is well; else viscript-absent, viscript-hung, or viscript-troubled."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            answer = await _ask(path)
+    except TimeoutError:
+        return _trouble("viscript-hung", f"no answer within {deadline_s:.0f} s")
+    except OSError as error:
+        return _trouble("viscript-absent", f"cannot reach '{path}': {error.strerror or error}")
+    try:
+        said = json.loads(answer)
+        result = said["result"]
+        words = result.get("trouble", "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _trouble("viscript-hung", f"the answer is no status: {answer[:200]!r}")
+    if words:
+        return Trouble("viscript-troubled", "viscript is in trouble", Severity.WARN, str(words))
+    return None
+
+
+async def _ask(path: Path) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    try:
+        writer.write(REQUEST)
+        answer = await reader.readline()
+    finally:
+        writer.close()
+    if not answer:
+        raise ConnectionResetError(104, "the connection was closed without an answer")
+    return answer

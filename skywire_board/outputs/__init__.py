@@ -1,0 +1,1 @@
+"""What the board does: lights, units, power, notifications. Doors take no decisions."""

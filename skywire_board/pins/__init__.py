@@ -1,0 +1,1 @@
+"""A gpiozero pin factory on the official gpiod bindings, for any board with a gpiochip."""
