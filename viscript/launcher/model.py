@@ -1,0 +1,121 @@
+"""The launcher's words. Frozen; nothing here touches a process or a file."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+
+import msgspec
+
+from viscript.errors import UsageError
+
+FIRST_ID = 2
+"""Ids count up from here, as the original's do; viscript itself is 1."""
+
+MAX_ARGUMENTS = 64
+MAX_ARGUMENT_BYTES = 4096
+STOP_TIMEOUT_S = 5.0
+
+
+class App(msgspec.Struct, frozen=True):
+    """A configured program. `path` is as written; `memory_max` is bytes, `cpu_weight` is systemd's 1 to
+    10000.
+    """
+
+    name: str
+    path: str
+    default_args: tuple[str, ...] = ()
+    daemon: bool = False
+    desc: str = ""
+    help: str = ""
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    memory_max: int | None = None
+    cpu_weight: int | None = None
+    stop_timeout_s: float = STOP_TIMEOUT_S
+
+
+class Config(msgspec.Struct, frozen=True):
+    """What a configuration file says; `source` is the file, for messages."""
+
+    apps: dict[str, App]
+    run_headless: bool = True
+    source: str = ""
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """One start, settled: everything a backend needs to know."""
+
+    id: int
+    app: App
+    args: tuple[str, ...]
+    command: tuple[str, ...]
+    env: dict[str, str]
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process that was started for an id. The start time (clock ticks since boot) tells a reused pid
+    apart.
+    """
+
+    pid: int
+    start_ticks: int
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What the state file keeps of a running application; without a process, the start was under way."""
+
+    id: int
+    app: str
+    args: tuple[str, ...]
+    command: tuple[str, ...]
+    started_unix: float
+    process: Process | None = None
+
+
+class Signal(enum.Enum):
+    """How a backend is told to end an application: by asking, or without asking."""
+
+    TERM = "TERM"
+    KILL = "KILL"
+
+
+class Way(enum.Enum):
+    """Which of the three steps of a shutdown ended the application."""
+
+    SIGNAL = "signal"
+    SIGTERM = "SIGTERM"
+    SIGKILL = "SIGKILL"
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    pid: int
+    way: Way
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the whole process tree of an application uses. CPU is in seconds so far and percent of one core
+    now.
+    """
+
+    pid: int
+    cpu_percent: float
+    cpu_s: float
+    rss: int
+    threads: int
+    processes: int
+    uptime_s: float
+
+
+def resolve_path(app: App, prefix: Path) -> str:
+    """The program's absolute path; a relative one is meant from the prefix viscript is installed in."""
+    return str(prefix / app.path)
+
+
+def check_arguments(args: tuple[str, ...]) -> None:
+    """Raises UsageError for what no program can be given."""
+    if len(args) > MAX_ARGUMENTS:
+        raise UsageError(f"{len(args)} arguments given, at most {MAX_ARGUMENTS} are allowed")
+    for arg in args:
+        if "\0" in arg or len(arg.encode("utf-8", "surrogatepass")) > MAX_ARGUMENT_BYTES:
+            raise UsageError(f"an argument holds NUL or is longer than {MAX_ARGUMENT_BYTES} bytes")

@@ -1,0 +1,51 @@
+"""The one door to running programs. A backend starts, finds, ends and watches; it takes no decisions.
+
+Both backends pass the same tests. An application must survive its backend: killing viscript kills no program.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from viscript.launcher.model import Launch, Process, Record, Signal
+    from viscript.signal.model import Peer
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A running application met after a restart; `app` is its configured name."""
+
+    id: int
+    app: str
+    process: Process
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a program ended: exit code, or minus the signal's number, or None when nobody knows any more."""
+
+    code: int | None = None
+    last_lines: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    async def start(self, launch: Launch) -> Process:
+        """Start the program; raises StartError with the sentence to show."""
+
+    async def find(self, records: Iterable[Record]) -> list[Found]:
+        """Which applications still run; records tell what ran before."""
+
+    async def kill(self, app_id: int, process: Process, signal: Signal) -> None:
+        """Signal the whole application, silently when it is gone already."""
+
+    async def wait_gone(self, app_id: int, process: Process) -> Exit:
+        """Return once the program has ended and nothing of it is left."""
+
+    def owns(self, peer: Peer, record: Record) -> bool:
+        """Whether the process at the other end of that connection is of this application."""
+
+    def close(self) -> None:
+        """Let go of the programs; they go on running."""
