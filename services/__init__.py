@@ -1,0 +1,1 @@
+"""The services of a board. Each is a program of its own and a signal client; none imports the supervisor."""

@@ -1,0 +1,2 @@
+"""The app tracker: a directory of who offers what, where every entry is leased and vanishes unless renewed.
+"""

@@ -1,0 +1,112 @@
+"""Serves the directory over TCP: caps on connections and lines, a deadline for every wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from services.apptracker.errors import RefusedError, WireError
+from services.apptracker.model import Refusal, Request
+from services.apptracker.wire import LineReader, decode_request, encode
+
+if TYPE_CHECKING:
+    from services.apptracker.brain import Directory
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS, MAX_PER_CLIENT = 256, 64
+IDLE_DEADLINE_S = 120.0
+HALF_LINE_DEADLINE_S = 10.0
+WRITE_DEADLINE_S = 10.0
+EXPIRE_INTERVAL_S = 30.0
+
+
+class TrackerServer:
+    """Answers from one directory, in one event loop."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._connections: set[asyncio.Task[None]] = set()
+        self._per_client: Counter[str] = Counter()
+        self._server: asyncio.Server | None = None
+        self._expiring: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; port 0 takes a free one. Returns what was taken. Raises OSError."""
+        self._server = await asyncio.start_server(self._accept, host, port)
+        self._expiring = asyncio.get_running_loop().create_task(self._expire())
+        name = self._server.sockets[0].getsockname()
+        return name[0], name[1]
+
+    async def close(self) -> None:
+        if self._server is None or self._expiring is None:
+            return
+        self._server.close()
+        tasks = (self._expiring, *self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def status(self) -> str:
+        """One line for people."""
+        return f"{len(self._directory)} entries, {len(self._connections)} connections"
+
+    async def _expire(self) -> None:
+        """Entries also go when nobody asks, so that memory follows the leases."""
+        while True:
+            await asyncio.sleep(EXPIRE_INTERVAL_S)
+            self._directory.expire(time.monotonic())
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = writer.get_extra_info("peername")
+        client = name[0] if name else ""
+        full = len(self._connections) >= MAX_CONNECTIONS or self._per_client[client] >= MAX_PER_CLIENT
+        if full or not client:
+            log.warning("connection of %s refused: too many", client)
+            writer.transport.abort()
+            return
+        self._per_client[client] += 1
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer, client))
+        self._connections.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._connections.discard(task)
+            self._per_client[client] -= 1
+            if not self._per_client[client]:
+                del self._per_client[client]
+            writer.transport.abort() if task.cancelled() else writer.close()
+
+        task.add_done_callback(ended)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str) -> None:
+        lines = LineReader()
+        try:
+            while True:
+                patience_s = HALF_LINE_DEADLINE_S if lines.half_line else IDLE_DEADLINE_S
+                async with asyncio.timeout(patience_s):
+                    data = await reader.read(4096)
+                if not data:
+                    return
+                for line in lines.feed(data):
+                    writer.write(self._answer(line, client))
+                    async with asyncio.timeout(WRITE_DEADLINE_S):
+                        await writer.drain()
+        except WireError as error:
+            log.warning("%s: %s", client, error)
+            writer.write(encode(Refusal(str(error))))
+        except TimeoutError:
+            log.info("%s: silent, or slow to read", client)
+        except OSError as error:
+            log.info("%s: %s", client, error)
+
+    def _answer(self, line: bytes, client: str) -> bytes:
+        """Raises WireError; a refusal is an answer like another."""
+        request: Request = decode_request(line, Request)  # type: ignore[arg-type]
+        try:
+            return encode(self._directory.answer(request, client, time.monotonic()))
+        except RefusedError as error:
+            return encode(Refusal(str(error)))
