@@ -118,10 +118,11 @@ def _on_button(state: State, event: ButtonPressed | ButtonReleased | TimePassed)
     if button == state.button:
         return state, []
     state = replace(state, button=button)
-    if act is Act.STUCK:
-        return _notice(state, "button", STUCK)
-    state, effects = _clear(state, "button") if isinstance(event, ButtonReleased) else (state, [])
-    if act is None or state.shutting_down:
+    state, effects = _notice(state, "button", STUCK) if act is Act.STUCK else (state, [])
+    if isinstance(event, ButtonReleased):
+        state, over = _clear(state, "button")
+        effects += over
+    if act in (None, Act.STUCK) or state.shutting_down:
         return state, effects
     if act is Act.SHORT:
         return replace(state, identify_until_s=event.at_s + IDENTIFY_S), [

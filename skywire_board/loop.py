@@ -25,6 +25,7 @@ from skywire_board.model import (
     Report,
     RestartViscript,
     RunCheck,
+    Severity,
     Show,
     Started,
     StartViscript,
@@ -153,7 +154,10 @@ class Desk:
         task.add_done_callback(self.tasks.discard)
 
     async def _check(self, name: str) -> None:
-        trouble = await self.checks[name]()
+        try:
+            trouble = await self.checks[name]()
+        except Exception as error:  # a check with a bug must not silence itself
+            trouble = Trouble(f"{name}-check-broken", f"check '{name}' broke", Severity.WARN, repr(error))
         at_s = self.loop.time()
         self.post(CheckPassed(at_s, name) if trouble is None else CheckFailed(at_s, name, trouble))
 

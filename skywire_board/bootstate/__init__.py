@@ -1,1 +1,1 @@
-"""The boot state in raw sectors of the card: `codec` is pure, `card` is the door, `__main__` the command line."""
+"""The boot state in raw sectors of the card: `codec` is pure, `card` is the door."""

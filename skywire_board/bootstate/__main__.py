@@ -1,4 +1,4 @@
-"""`show` the boot state, or `mark-good` the slot that runs. Started by the one unit that may touch the raw card."""
+"""`show` the boot state, or `mark-good` the slot that runs. Run by the one unit that may touch the card."""
 
 import json
 import sys

@@ -1,9 +1,9 @@
-"""The boot state of a card: which slot is tried first and how many tries each has left. Pure: bytes in, bytes out.
+"""The boot state: which slot is tried first, how many tries each has left. Pure: bytes in, bytes out.
 
 Two copies of one 512-byte sector each, in the gap between the partition table and the first partition. A copy
-is U-Boot's environment format: crc32 of the rest (little endian u32), then `NAME=value\\0` … `\\0`, padded with
-zeros, for `env import -c ADDR 0x200`. The valid copy with the highest SKY_SEQ counts; a writer writes the other
-one, so a torn write loses nothing.
+is U-Boot's environment format: crc32 of the rest (little endian u32), then NAME=value words, each ended by a
+zero byte, padded with zeros, for `env import -c ADDR 0x200`. The valid copy with the highest SKY_SEQ counts;
+a writer writes the other one, so a torn write loses nothing.
 """
 
 import zlib

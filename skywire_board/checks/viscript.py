@@ -31,6 +31,8 @@ async def check_viscript(path: Path = SOCKET, deadline_s: float = DEADLINE_S) ->
         return _trouble("viscript-hung", f"no answer within {deadline_s:.0f} s")
     except OSError as error:
         return _trouble("viscript-absent", f"cannot reach '{path}': {error.strerror or error}")
+    except ValueError as error:
+        return _trouble("viscript-hung", f"the answer is no line: {error}")
     try:
         said = json.loads(answer)
         result = said["result"]

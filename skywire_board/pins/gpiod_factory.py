@@ -50,7 +50,7 @@ class GpiodFactory(Factory):  # type: ignore[misc]  # gpiozero has no types
     def close(self) -> None:
         """Give all lines back, and the chip."""
         self.watcher.close()
-        for pin in self._pins.values():
+        for pin in list(self._pins.values()):
             pin.close()
         self._pins.clear()
         self.chip.close()

@@ -1,0 +1,139 @@
+"""The boot state: round trips, torn writes, foreign sectors, U-Boot's format, the command line."""
+
+import json
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skywire_board.bootstate.card import read_state, write_state
+from skywire_board.bootstate.codec import (
+    ORDERS,
+    SECTOR_BYTES,
+    SECTORS,
+    BootState,
+    choose,
+    mark_good,
+    parse,
+    read_cmdline,
+    render,
+)
+from skywire_board.errors import BootStateError
+
+TRIES = st.integers(0, 9)
+STATES = st.builds(BootState, st.integers(0, 2**32 - 1), st.sampled_from(ORDERS), TRIES, TRIES)
+EMPTY = bytes(SECTOR_BYTES)
+
+
+@given(STATES)
+def test_what_is_rendered_is_parsed(state: BootState) -> None:
+    assert len(render(state)) == SECTOR_BYTES
+    assert parse(render(state)) == state
+
+
+def test_the_bytes_are_those_of_uboot() -> None:
+    """As `env export -c -s 0x200` writes them: sorted or not, zero-ended words, two zeros at the end."""
+    sector = render(BootState(0x1A, "B A", 3, 2))
+    assert sector[4:].startswith(b"SKY_SEQ=1a\0SKY_ORDER=B A\0SKY_A_LEFT=3\0SKY_B_LEFT=2\0\0")
+    assert int.from_bytes(sector[:4], "little") == zlib.crc32(sector[4:])
+    data = b"SKY_A_LEFT=1\0SKY_B_LEFT=3\0SKY_ORDER=A B\0SKY_SEQ=ff\0\0".ljust(508, b"\0")
+    assert parse(zlib.crc32(data).to_bytes(4, "little") + data) == BootState(255, "A B", 1, 3)
+
+
+@pytest.mark.parametrize("words", ["SKY_SEQ=1", "SKY_SEQ=x\0SKY_ORDER=A B\0SKY_A_LEFT=3\0SKY_B_LEFT=3"])
+def test_a_sound_sector_with_wrong_words_is_not_ours(words: str) -> None:
+    data = words.encode().ljust(508, b"\0")
+    assert parse(zlib.crc32(data).to_bytes(4, "little") + data) is None
+
+
+@given(STATES, TRIES, st.integers(0, SECTOR_BYTES), st.booleans())
+def test_a_torn_write_leaves_the_old_or_the_new_state(
+    old: BootState, left: int, cut: int, first: bool
+) -> None:
+    new = replace(old, seq=old.seq + 1, a_left=left)
+    torn = render(new)[:cut] + EMPTY[cut:]
+    copies = (torn, render(old)) if first else (render(old), torn)
+    assert choose(copies).state in (old, new)
+
+
+@given(STATES, STATES)
+def test_the_higher_number_counts_and_the_other_copy_is_written_next(one: BootState, two: BootState) -> None:
+    found = choose((render(one), render(two)))
+    assert found.state is not None
+    assert found.state.seq == max(one.seq, two.seq)
+    if one.seq != two.seq:
+        assert found.free_sector == (SECTORS[1] if one.seq > two.seq else SECTORS[0])
+
+
+def test_a_gap_that_holds_something_else_is_left_alone() -> None:
+    with pytest.raises(BootStateError, match="hold something that is no boot state"):
+        choose((b"GRUB".ljust(SECTOR_BYTES, b"\0"), EMPTY))
+    assert choose((EMPTY, EMPTY)).state is None
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    path = tmp_path / "card.img"
+    path.write_bytes(b"\xee" * SECTORS[0] * SECTOR_BYTES + EMPTY * 2 + b"\xdd" * SECTOR_BYTES)
+    return path
+
+
+def test_writes_alternate_and_touch_nothing_else(card: Path) -> None:
+    before = card.read_bytes()
+    for number in range(1, 6):
+        assert write_state(card, BootState(a_left=number)).seq == number
+        assert read_state(card).state == BootState(seq=number, a_left=number)
+    after = card.read_bytes()
+    start = SECTORS[0] * SECTOR_BYTES
+    assert (after[:start], after[start + 1024 :]) == (before[:start], before[start + 1024 :])
+    assert {parse(after[start : start + 512]), parse(after[start + 512 : start + 1024])} == {
+        BootState(seq=4, a_left=4),
+        BootState(seq=5, a_left=5),
+    }
+
+
+def test_a_card_that_is_too_small_or_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"\0" * 512)
+    with pytest.raises(BootStateError, match="too small"):
+        read_state(tmp_path / "small")
+    with pytest.raises(BootStateError, match=r"cannot read the boot state of .*No such file"):
+        read_state(tmp_path / "none")
+
+
+def test_mark_good_gives_the_tries_back_to_one_slot() -> None:
+    assert mark_good(BootState(7, "B A", 0, 1), "B") == BootState(7, "B A", 0, 3)
+
+
+def test_the_kernel_command_line_tells_slot_and_card() -> None:
+    text = "console=ttyS1,115200 quiet sky.slot=B sky.card=/dev/mmcblk0\n"
+    assert read_cmdline(text) == {"slot": "B", "card": "/dev/mmcblk0"}
+
+
+def bootstate(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "skywire_board.bootstate", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_command_line_marks_once(card: Path) -> None:
+    write_state(card, BootState(a_left=1))
+    done = bootstate("mark-good", "--device", str(card), "--slot", "A", "--json")
+    assert json.loads(done.stdout) == {"seq": 2, "order": "A B", "a_left": 3, "b_left": 3, "written": True}
+    before = card.read_bytes()
+    done = bootstate("mark-good", "--device", str(card), "--slot", "A")
+    assert done.stdout == "slot A is good already; order A B, tries left A 3, B 3 (write 2)\n"
+    assert card.read_bytes() == before
+    assert json.loads(bootstate("show", "--device", str(card), "--json").stdout)["seq"] == 2
+
+
+def test_command_line_without_a_card_says_what_to_do() -> None:
+    done = bootstate("show")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "bootstate: the kernel command line has no sky.card= (say --device /dev/mmcblk0)\n",
+    )
+    assert bootstate("mark-good", "--slot", "C").returncode == 2

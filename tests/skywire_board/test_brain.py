@@ -1,0 +1,239 @@
+"""The brain as a table of stories, and as properties over every sequence of events."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skywire_board.brain import (
+    BOOT_PATIENCE_S,
+    DATA,
+    FAILURES_TO_RESTART,
+    IDENTIFY_S,
+    START_GRACE_S,
+    VISCRIPT,
+    decide,
+    next_wake_s,
+)
+from skywire_board.model import (
+    ActionFailed,
+    ButtonPressed,
+    ButtonReleased,
+    CheckFailed,
+    CheckPassed,
+    Effect,
+    Event,
+    FlashActivity,
+    MarkGood,
+    Pattern,
+    PowerOff,
+    Report,
+    RestartViscript,
+    RunCheck,
+    Severity,
+    Show,
+    Started,
+    StartViscript,
+    State,
+    TimePassed,
+    Trouble,
+)
+from skywire_board.presses import DOUBLE_WINDOW_S
+
+ABSENT = Trouble("viscript-absent", "viscript does not answer", Severity.WARN, "refused", visible_after_s=3)
+HUNG = replace(ABSENT, code="viscript-hung", text="no answer")
+NO_DATA = Trouble("data-fault", "no data partition", Severity.FAULT, "gone", blinks=3)
+
+
+def tell(*events: Event, state: State | None = None) -> tuple[State, list[Effect]]:
+    """The state and all effects after `events`, from the start on."""
+    told: list[Effect] = []
+    if state is None:
+        state, told = decide(State(), Started(0.0))
+    for event in events:
+        state, effects = decide(state, event)
+        told += effects
+    return state, told
+
+
+def running() -> State:
+    """A board that is up, one second after the supervisor's start."""
+    return tell(CheckPassed(0.1, DATA), CheckPassed(1.0, VISCRIPT))[0]
+
+
+def shown(effects: list[Effect]) -> list[Pattern]:
+    """The patterns in the order they were shown."""
+    return [effect.pattern for effect in effects if isinstance(effect, Show)]
+
+
+def wait(state: State, until_s: float, trouble: Trouble | None = None) -> tuple[State, list[Effect]]:
+    """Let time pass until `until_s`, as the loop does; the checks answer at once, viscript with `trouble`."""
+    told: list[Effect] = []
+    while (at_s := next_wake_s(state)) <= until_s:
+        state, effects = decide(state, TimePassed(at_s))
+        told += effects
+        for effect in effects:
+            if isinstance(effect, RunCheck):
+                bad = trouble if effect.check == VISCRIPT else None
+                answer = CheckFailed(at_s, effect.check, bad) if bad else CheckPassed(at_s, effect.check)
+                state, more = decide(state, answer)
+                told += more
+    return state, told
+
+
+def test_start_blinks_starts_viscript_and_checks() -> None:
+    _, effects = tell()
+    assert effects == [StartViscript(), RunCheck(DATA), RunCheck(VISCRIPT), Show(Pattern.BOOTING)]
+
+
+def test_first_answer_means_running_and_good_once() -> None:
+    state, effects = tell(CheckPassed(0.1, DATA), CheckPassed(8.0, VISCRIPT))
+    assert effects[-1] == Show(Pattern.RUNNING)
+    assert effects.count(MarkGood()) == 1
+    _, more = wait(state, 100.0)
+    assert MarkGood() not in more
+    assert more.count(FlashActivity()) == 9
+    assert shown(more) == []
+
+
+def test_booting_lasts_while_viscript_starts_then_degraded_and_a_restart() -> None:
+    state, _ = tell(CheckPassed(0.1, DATA), CheckFailed(0.1, VISCRIPT, ABSENT))
+    state, early = wait(state, START_GRACE_S - 3, ABSENT)
+    assert shown(early) == []
+    assert not any(isinstance(effect, RestartViscript) for effect in early)
+    state, late = wait(state, BOOT_PATIENCE_S + 1, ABSENT)
+    assert shown(late) == [Pattern.DEGRADED]
+    assert sum(isinstance(effect, RestartViscript) for effect in late) == 1
+
+
+def test_hung_viscript_is_restarted_after_a_few_failures_and_then_less_often() -> None:
+    state, effects = wait(running(), 12 + 2 * FAILURES_TO_RESTART, HUNG)
+    assert sum(isinstance(effect, RestartViscript) for effect in effects) == 1
+    assert shown(effects) == [Pattern.DEGRADED]
+    _, later = wait(state, 3600.0, HUNG)
+    assert 5 < sum(isinstance(effect, RestartViscript) for effect in later) < 40
+
+
+def test_dead_viscript_is_left_to_systemd_for_a_while() -> None:
+    state, effects = wait(running(), START_GRACE_S - 1, ABSENT)
+    assert not any(isinstance(effect, RestartViscript) for effect in effects)
+    state, effects = decide(state, CheckPassed(START_GRACE_S, VISCRIPT))
+    assert shown(effects) == [Pattern.RUNNING]
+    assert Report("over: viscript does not answer") in effects
+
+
+def test_systemctl_that_failed_is_tried_again_soon() -> None:
+    state, _ = tell(CheckFailed(0.1, VISCRIPT, ABSENT), ActionFailed(1.0, "systemctl: no such file"))
+    _, effects = wait(state, 20.0, ABSENT)
+    assert any(isinstance(effect, RestartViscript) for effect in effects)
+
+
+def test_short_press_identifies_for_a_while() -> None:
+    state, _ = tell(ButtonReleased(2.0), ButtonPressed(5.0), ButtonReleased(5.2), state=running())
+    state, effects = wait(state, 5.2 + DOUBLE_WINDOW_S + 0.01)
+    assert shown(effects) == [Pattern.IDENTIFY]
+    _, effects = wait(state, 6.0 + IDENTIFY_S)
+    assert shown(effects) == [Pattern.RUNNING]
+
+
+def test_double_press_powers_off_and_nothing_else_happens_after() -> None:
+    presses: list[ButtonPressed | ButtonReleased] = [
+        ButtonPressed(5.0),
+        ButtonReleased(5.1),
+        ButtonPressed(5.3),
+        ButtonReleased(5.4),
+    ]
+    state, effects = tell(ButtonReleased(2.0), *presses, state=running())
+    assert effects[-2:] == [PowerOff(), Show(Pattern.SHUTTING_DOWN)]
+    later: list[Event] = [
+        CheckFailed(20.0, VISCRIPT, ABSENT),
+        *[replace(p, at_s=p.at_s + 30) for p in presses],
+    ]
+    state, effects = tell(*later, TimePassed(99.0), state=state)
+    assert not any(isinstance(effect, PowerOff | RestartViscript | RunCheck | Show) for effect in effects)
+
+
+def test_press_while_booting_counts_too() -> None:
+    _, effects = tell(ButtonReleased(1.0), ButtonPressed(2.0), ButtonReleased(2.1), TimePassed(3.0))
+    assert shown(effects) == [Pattern.BOOTING, Pattern.IDENTIFY]
+
+
+def test_held_since_power_on_is_reported_once_and_never_acts() -> None:
+    state, effects = tell(ButtonPressed(1.0), state=running())
+    assert [effect.text for effect in effects if isinstance(effect, Report)] == [
+        "button stuck: held since power-on or for over 30 s; it is ignored until it is released"
+    ]
+    assert state.troubles[0].trouble.code == "button-stuck"
+    state, effects = tell(ButtonReleased(2.0), TimePassed(9.0), state=state)
+    assert state.troubles == ()
+    assert shown(effects) == []
+
+
+def test_data_fault_blinks_its_code_once_the_board_is_up() -> None:
+    _, effects = tell(CheckFailed(0.1, DATA, NO_DATA), CheckPassed(5.0, VISCRIPT))
+    assert effects[-1] == Show(Pattern.FAULT, blinks=3)
+
+
+def test_a_trouble_that_another_explains_is_not_shown() -> None:
+    because = replace(ABSENT, depends_on="data-fault", visible_after_s=0.0)
+    state, _ = tell(CheckFailed(1.5, VISCRIPT, because), CheckFailed(1.6, DATA, NO_DATA), state=running())
+    assert state.shown == Show(Pattern.FAULT, blinks=3)
+
+
+TROUBLES = st.sampled_from([ABSENT, HUNG, NO_DATA])
+MAKERS = st.one_of(
+    st.sampled_from([TimePassed, ButtonPressed, ButtonReleased]),
+    st.builds(lambda name: lambda at_s: CheckPassed(at_s, name), st.sampled_from([DATA, VISCRIPT])),
+    st.builds(
+        lambda name, bad: lambda at_s: CheckFailed(at_s, name, bad),
+        st.sampled_from([DATA, VISCRIPT]),
+        TROUBLES,
+    ),
+    st.just(lambda at_s: ActionFailed(at_s, "failed")),
+)
+PAUSES = st.one_of(st.floats(0.01, 1.0), st.floats(1.0, 400.0))
+STORIES = st.lists(st.tuples(PAUSES, MAKERS), max_size=60)
+
+
+def events_of(story: list[tuple[float, object]], start_s: float = 0.0) -> list[Event]:
+    events = []
+    at_s = start_s
+    for pause_s, make in story:
+        at_s += pause_s
+        events.append(make(at_s))  # type: ignore[operator]
+    return events
+
+
+@given(STORIES)
+@settings(max_examples=200, deadline=None)
+def test_no_story_breaks_the_promises(story: list[tuple[float, object]]) -> None:
+    state, effects = tell(*events_of(story))
+    assert effects.count(MarkGood()) == (1 if state.booted else 0)
+    assert sum(isinstance(effect, PowerOff) for effect in effects) == (1 if state.shutting_down else 0)
+    shows = [effect for effect in effects if isinstance(effect, Show)]
+    assert all(before != after for before, after in pairwise(shows))
+    assert next_wake_s(state) > state.now_s
+
+
+@given(STORIES)
+@settings(max_examples=200, deadline=None)
+def test_held_since_boot_never_acts(story: list[tuple[float, object]]) -> None:
+    """Whatever else happens, as long as no release is ever seen the button does nothing."""
+    events = [event for event in events_of(story) if not isinstance(event, ButtonReleased)]
+    state, effects = tell(ButtonPressed(0.001), *events)
+    assert Pattern.IDENTIFY not in shown(effects)
+    assert not state.shutting_down
+
+
+@given(st.lists(st.tuples(st.floats(30.0, 1000.0), st.floats(0.1, 100.0)), max_size=20))
+@settings(deadline=None)
+def test_holds_of_half_a_minute_never_act(holds: list[tuple[float, float]]) -> None:
+    at_s = 2.0
+    events: list[Event] = [ButtonReleased(at_s)]
+    for held_s, pause_s in holds:
+        events += [ButtonPressed(at_s + pause_s), ButtonReleased(at_s + pause_s + held_s)]
+        at_s += pause_s + held_s
+    state, effects = tell(*events, TimePassed(at_s + 5), state=running())
+    assert Pattern.IDENTIFY not in shown(effects)
+    assert not state.shutting_down
