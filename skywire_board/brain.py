@@ -138,10 +138,7 @@ def _on_button(state: State, event: ButtonPressed | ButtonReleased | TimePassed)
 
 def _on_passed(state: State, event: CheckPassed) -> Decision:
     state, effects = _clear(state, event.check)
-    calm = event.check != VISCRIPT or not state.troubles
-    state = _answer(
-        state, event.check, failed=False, due_s=event.at_s + (CHECK_CALM_S if calm else CHECK_EAGER_S)
-    )
+    state = _answer(state, event.check, failed=False, due_s=event.at_s + CHECK_CALM_S)
     if event.check != VISCRIPT:
         return state, effects
     effects.append(FlashActivity())

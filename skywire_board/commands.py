@@ -9,6 +9,7 @@ import msgspec
 
 from skywire_board.boards import BOARDS_PATH, Board, find_board, read_boards, read_compatible
 from skywire_board.config import CONFIG_PATH, read_config
+from skywire_board.patterns import PROGRAMS
 
 TREE_BOARDS = Path(__file__).parent.parent / "image" / "boards"
 FOLDER = BOARDS_PATH if BOARDS_PATH.is_dir() else TREE_BOARDS
@@ -64,6 +65,22 @@ def _row(board: Board, star: str) -> tuple[str, ...]:
         return (star, board.name, "-", "-", "-", "-", board.console)
     pins = ["-" if pin is None else str(pin) for pin in (gpio.status_led, gpio.activity_led, gpio.button)]
     return (star, board.name, gpio.chip, *pins, board.console)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def patterns(*, as_json: bool) -> None:
+    """List what the status light can say."""
+    rows = [(pattern.value, program.look, program.text) for pattern, program in PROGRAMS.items()]
+    if as_json:
+        keys = ("pattern", "look", "text")
+        click.echo(
+            json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2, ensure_ascii=False)
+        )
+        return
+    click.echo(f"{'pattern':<15}{'status light':<38}means")
+    for name, look, text in rows:
+        click.echo(f"{name:<15}{look:<38}{text}")
 
 
 @cli.command(name="check-config")

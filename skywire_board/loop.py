@@ -124,13 +124,16 @@ class Desk:
                 log.log(logging.WARNING if bad else logging.INFO, "%s", text)
 
     async def close(self) -> None:
-        """Drop what is under way."""
+        """Drop what is under way, and go dark: a light that stays lit would promise somebody who watches."""
+        self.player = None
         for handle in (self.wake, self.blink):
             if handle is not None:
                 handle.cancel()
         for task in list(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.status.set(False)
+        self.activity.set(False)
 
     def _woken(self) -> None:
         self.post(TimePassed(self.loop.time()))

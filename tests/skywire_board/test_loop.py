@@ -87,6 +87,7 @@ def test_a_board_comes_up_and_marks_its_slot_good() -> None:
         await stage.until(lambda: stage.chip.level(17))
 
     play(stage, story)
+    assert not stage.chip.level(17)
     assert stage.asked == [
         ("start", "--no-block", "viscript.service"),
         ("start", "--no-block", "skywire-mark-good.service"),

@@ -42,6 +42,14 @@ def test_check_config(tmp_path: Path) -> None:
     assert "Traceback" in ask("--debug", "check-config", str(path), *options).stderr
 
 
+def test_patterns_as_table_and_json() -> None:
+    assert "identify       fast blinking for 10 s" in ask("patterns").stdout
+    assert [row["pattern"] for row in json.loads(ask("patterns", "--json").stdout)][:2] == [
+        "booting",
+        "running",
+    ]
+
+
 def test_asked_wrongly() -> None:
     done = ask("run", "--colour", "red")
     assert done.returncode == 2
