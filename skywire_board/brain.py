@@ -98,8 +98,7 @@ def visible_troubles(state: State) -> list[Trouble]:
     return [
         noticed.trouble
         for noticed in state.troubles
-        if state.now_s >= noticed.since_s + noticed.trouble.visible_after_s
-        and noticed.trouble.depends_on not in codes
+        if state.now_s >= noticed.since_s + noticed.trouble.visible_after_s and noticed.trouble.depends_on not in codes
     ]
 
 
@@ -170,9 +169,7 @@ def _keep_viscript(state: State, event: CheckFailed) -> Decision:
     if failed < FAILURES_TO_RESTART or patient or at_s < keeping.not_before_s:
         return replace(state, keeping=keeping), []
     backoff_s = min(BACKOFF_FIRST_S * 2**keeping.restarts, BACKOFF_MOST_S)
-    keeping = Keeping(
-        grace_until_s=at_s + START_GRACE_S, not_before_s=at_s + backoff_s, restarts=keeping.restarts + 1
-    )
+    keeping = Keeping(grace_until_s=at_s + START_GRACE_S, not_before_s=at_s + backoff_s, restarts=keeping.restarts + 1)
     return replace(state, keeping=keeping), [RestartViscript(event.trouble.text)]
 
 

@@ -22,9 +22,7 @@ def cli() -> None:
 
 @cli.command(name="run")
 @click.option("--boards", default=BOARDS_PATH, help="Folder of the board files.", show_default=True)
-@click.option(
-    "--config", default=CONFIG_PATH, help="The owner's overrides; may be missing.", show_default=True
-)
+@click.option("--config", default=CONFIG_PATH, help="The owner's overrides; may be missing.", show_default=True)
 @click.option("--socket", default="/run/viscript/api.sock", help="Viscript's API socket.", show_default=True)
 @click.option("--data-fault", default="/run/skywire/data-fault", help="Tells of bad data.", show_default=True)
 @click.option("--systemctl", default="systemctl", help="Program to ask systemd with.", show_default=True)
@@ -74,9 +72,7 @@ def patterns(*, as_json: bool) -> None:
     rows = [(pattern.value, program.look, program.text) for pattern, program in PROGRAMS.items()]
     if as_json:
         keys = ("pattern", "look", "text")
-        click.echo(
-            json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2, ensure_ascii=False)
-        )
+        click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
         return
     click.echo(f"{'pattern':<15}{'status light':<38}means")
     for name, look, text in rows:

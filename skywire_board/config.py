@@ -61,9 +61,7 @@ def _gpio(gpio: Gpio | None, node: Any, source: str) -> Gpio:
             raise _wrong(value, source, f"gpio.{key}", f"one of the keys {', '.join(GPIO_KEYS)}")
         values[key] = _gpio_value(key, value, source)
     if "chip" not in values:
-        raise _wrong(
-            node, source, "gpio.chip", "the label of a GPIO chip, as this board is unknown (see gpiodetect)"
-        )
+        raise _wrong(node, source, "gpio.chip", "the label of a GPIO chip, as this board is unknown (see gpiodetect)")
     pins = [values[key] for key in PIN_KEYS if values.get(key) is not None]
     if len(set(pins)) != len(pins):
         raise _wrong(node, source, "gpio", f"different lines for {', '.join(PIN_KEYS)}, not {pins}")

@@ -30,9 +30,7 @@ class Act(Enum):
     STUCK = "stuck"
 
 
-def press_event(
-    button: Button, event: ButtonPressed | ButtonReleased | TimePassed
-) -> tuple[Button, Act | None]:
+def press_event(button: Button, event: ButtonPressed | ButtonReleased | TimePassed) -> tuple[Button, Act | None]:
     """The next state of the button, and the act that became certain with `event`."""
     button, act = _run_out(button, event.at_s)
     if isinstance(event, ButtonPressed):

@@ -51,19 +51,14 @@ def settle_board(options: Options) -> Board:
 
 
 def wire_pins(board: Board) -> "Pins":
-    """The pins of `board`; PinError when its chip or a line cannot be had."""
-    from gpiozero.exc import GPIOZeroError  # noqa: PLC0415  # see the module's docstring
-
-    from skywire_board.outputs.pins import wire  # noqa: PLC0415
+    """The pins of `board`; PinError when its chip cannot be had."""
+    from skywire_board.outputs.pins import wire  # noqa: PLC0415  # see the module's docstring
     from skywire_board.pins.chips import open_chip  # noqa: PLC0415
     from skywire_board.pins.gpiod_factory import GpiodFactory  # noqa: PLC0415
 
     if board.gpio is None:
         raise PinError(f"'{board.name}' has no GPIO chip in its board file")
-    try:
-        return wire(board.gpio, GpiodFactory(open_chip(board.gpio.chip)))
-    except (GPIOZeroError, OSError, ValueError) as error:
-        raise PinError(f"cannot use the lines of '{board.gpio.chip}': {error}") from error
+    return wire(board.gpio, GpiodFactory(open_chip(board.gpio.chip)))
 
 
 def run(options: Options) -> None:
@@ -115,6 +110,8 @@ async def _connect_pins(board: Board, pins: "Pins | None", desk: "Desk") -> None
     if pins is None:
         log.info("no lights and no button on GPIO: %s", _why_no_pins(board))
         return
+    for missing in pins.missing:
+        log.warning("working without %s", missing)
     for lamp, light in ((desk.status, pins.status), (desk.activity, pins.activity)):
         if light is not None:
             lamp.add(light)

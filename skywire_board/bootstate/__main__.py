@@ -37,9 +37,7 @@ def show(device: Path | None, *, as_json: bool) -> None:
 @click.option(
     "--device", type=click.Path(path_type=Path), help="Card or image file (default: sky.card= of the kernel)."
 )
-@click.option(
-    "--slot", type=click.Choice(SLOTS), help="The slot that runs (default: sky.slot= of the kernel)."
-)
+@click.option("--slot", type=click.Choice(SLOTS), help="The slot that runs (default: sky.slot= of the kernel).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def mark(device: Path | None, slot: str | None, *, as_json: bool) -> None:
     """Give the running slot all its tries back. Writes nothing when it has them."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpiozero import LED, InputDevice
+from gpiozero.exc import GPIOZeroError
 
 from skywire_board.boards import Gpio
 from skywire_board.outputs.lights import GpioLight, Light
@@ -12,32 +13,45 @@ from skywire_board.outputs.lights import GpioLight, Light
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What is wired: the lights, and a function that tells whether the button is pressed."""
+    """What is wired: the lights, and a function that tells whether the button is pressed.
 
-    status: Light | None
-    activity: Light | None
-    is_pressed: Callable[[], bool] | None
+    `missing` tells of each line that is wanted and cannot be had; the others work without it.
+    """
+
+    status: Light | None = None
+    activity: Light | None = None
+    is_pressed: Callable[[], bool] | None = None
+    missing: tuple[str, ...] = ()
 
 
 def wire(gpio: Gpio, factory: Any) -> Pins:
     """Request the lines of `gpio`. The status light starts lit, as the boot loader left it."""
-    status = activity = is_pressed = None
-    if gpio.status_led is not None:
-        status = GpioLight(_led(gpio, gpio.status_led, factory, lit=True))
-    if gpio.activity_led is not None:
-        activity = GpioLight(_led(gpio, gpio.activity_led, factory, lit=False))
-    if gpio.button is not None:
-        is_pressed = _button(gpio, gpio.button, factory)
-    return Pins(status, activity, is_pressed)
+    wanted: list[tuple[str, int | None, Callable[[int], Any]]] = [
+        ("status", gpio.status_led, lambda pin: _led(gpio, pin, factory, lit=True)),
+        ("activity", gpio.activity_led, lambda pin: _led(gpio, pin, factory, lit=False)),
+        ("is_pressed", gpio.button, lambda pin: _button(gpio, pin, factory)),
+    ]
+    got: dict[str, Any] = {}
+    missing = []
+    for name, pin, make in wanted:
+        if pin is None:
+            continue
+        try:
+            got[name] = make(pin)
+        except (GPIOZeroError, OSError) as error:
+            missing.append(f"line {pin} of '{gpio.chip}': {error}")
+    return Pins(**got, missing=tuple(missing))
 
 
-def _led(gpio: Gpio, pin: int, factory: Any, *, lit: bool) -> Any:
-    return LED(pin, active_high=not gpio.leds_active_low, initial_value=lit, pin_factory=factory)
+def _led(gpio: Gpio, pin: int, factory: Any, *, lit: bool) -> Light:
+    active_high = not gpio.leds_active_low
+    return GpioLight(LED(pin, active_high=active_high, initial_value=lit, pin_factory=factory))
 
 
 def _button(gpio: Gpio, pin: int, factory: Any) -> Callable[[], bool]:
     """A plain input, to be sampled: gpiozero's Button wants edges and threads."""
-    device = InputDevice(pin, pull_up=None, active_state=not gpio.button_active_low, pin_factory=factory)
+    active_state = not gpio.button_active_low
+    device = InputDevice(pin, pull_up=None, active_state=active_state, pin_factory=factory)
     if gpio.button_pull != "none":
         device.pin.pull = gpio.button_pull
 

@@ -62,9 +62,7 @@ class Chip(Protocol):
 
     def get_line_info(self, line: int) -> LineInfo: ...
 
-    def request_lines(
-        self, config: dict[Any, gpiod.LineSettings | None], consumer: str | None = None
-    ) -> Request: ...
+    def request_lines(self, config: dict[Any, gpiod.LineSettings | None], consumer: str | None = None) -> Request: ...
 
     def close(self) -> None: ...
 
@@ -86,8 +84,6 @@ def open_chip(label: str, devices: Path = DEVICES) -> Chip:
     labels = read_labels(devices)
     if label not in labels:
         there = ", ".join(f"'{other}'" for other in labels) or "none"
-        raise PinError(
-            f"no GPIO chip is labelled '{label}' (there: {there}); see gpio.chip in the board file"
-        )
+        raise PinError(f"no GPIO chip is labelled '{label}' (there: {there}); see gpio.chip in the board file")
     chip: Chip = gpiod.Chip(str(labels[label]))
     return chip

@@ -56,9 +56,7 @@ class _Line:
 class FakeChip:
     """A chip of `lines` lines labelled `label`. `lit` are lines that a boot loader left driven high."""
 
-    def __init__(
-        self, label: str = "fake", lines: int = 54, *, edges: bool = True, lit: Iterable[int] = ()
-    ) -> None:
+    def __init__(self, label: str = "fake", lines: int = 54, *, edges: bool = True, lit: Iterable[int] = ()) -> None:
         self._info = FakeInfo(label, lines)
         self._edges = edges
         self._closed = False
@@ -76,9 +74,7 @@ class FakeChip:
         found = self._line(line)
         return FakeLineInfo(f"LINE{line}", found.consumer, found.settings.direction)
 
-    def request_lines(
-        self, config: dict[Any, LineSettings | None], consumer: str | None = None
-    ) -> "FakeRequest":
+    def request_lines(self, config: dict[Any, LineSettings | None], consumer: str | None = None) -> "FakeRequest":
         """One line for one holder."""
         [(offset, settings)] = config.items()
         line = self._line(offset)

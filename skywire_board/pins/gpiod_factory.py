@@ -180,9 +180,7 @@ class GpiodPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
             self._set(direction=Direction.INPUT, edge_detection=EDGES[self._edges])
         except OSError as error:
             self._when_changed = None
-            raise PinEdgeDetectUnsupported(
-                f"the chip of {self!r} has no edge interrupts: sample it"
-            ) from error
+            raise PinEdgeDetectUnsupported(f"the chip of {self!r} has no edge interrupts: sample it") from error
         self._factory.watcher.add(self._request.fd, self._on_readable)
 
     def _disable_event_detect(self) -> None:
@@ -211,6 +209,4 @@ def _board_info(chip: Chip) -> Any:
         pins[offset] = PinInfo(offset, name, names, "", offset + 1, 1, frozenset({"gpio"}))
     header = HeaderInfo("GPIO", len(pins), 1, pins)
     facts = dict.fromkeys(BoardInfo._fields)
-    return BoardInfo(
-        **{**facts, "revision": "", "model": info.label, "pcb_revision": "", "headers": {"GPIO": header}}
-    )
+    return BoardInfo(**{**facts, "revision": "", "model": info.label, "pcb_revision": "", "headers": {"GPIO": header}})

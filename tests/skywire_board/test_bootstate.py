@@ -52,9 +52,7 @@ def test_a_sound_sector_with_wrong_words_is_not_ours(words: str) -> None:
 
 
 @given(STATES, TRIES, st.integers(0, SECTOR_BYTES), st.booleans())
-def test_a_torn_write_leaves_the_old_or_the_new_state(
-    old: BootState, left: int, cut: int, first: bool
-) -> None:
+def test_a_torn_write_leaves_the_old_or_the_new_state(old: BootState, left: int, cut: int, first: bool) -> None:
     new = replace(old, seq=old.seq + 1, a_left=left)
     torn = render(new)[:cut] + EMPTY[cut:]
     copies = (torn, render(old)) if first else (render(old), torn)

@@ -21,9 +21,7 @@ def ask(*args: str) -> subprocess.CompletedProcess[str]:
 
 def test_boards_as_table_and_json() -> None:
     done = ask("boards", "--boards", str(FOLDER))
-    assert (
-        "Raspberry Pi 5           pinctrl-rp1      17      27        22      ttyAMA10,115200" in done.stdout
-    )
+    assert "Raspberry Pi 5           pinctrl-rp1      17      27        22      ttyAMA10,115200" in done.stdout
     boards = json.loads(ask("boards", "--boards", str(FOLDER), "--json").stdout)
     assert {board["name"] for board in boards} >= {"Raspberry Pi Zero 2 W", "QEMU virt"}
 

@@ -229,6 +229,14 @@ def test_a_board_is_wired(world: World) -> None:
     assert pins.is_pressed()
 
 
+def test_a_line_that_is_taken_leaves_the_others_working(world: World) -> None:
+    with LED(22, pin_factory=world.factory):
+        pins = wire(Gpio(chip="any", status_led=17, activity_led=99, button=22), world.factory)
+    assert pins.status is not None
+    assert (pins.activity, pins.is_pressed) == (None, None)
+    assert [text[:17] for text in pins.missing] == ["line 99 of 'any':", "line 22 of 'any':"]
+
+
 def test_a_lit_line_changes_hands_without_a_blip() -> None:
     levels = []
 
