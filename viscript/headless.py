@@ -40,8 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `viscript headless` was told; `starter` is set for the unit backend and None for process groups.
-    """
+    """What `viscript headless` was told; `starter` is set for the unit backend and None for process groups."""
 
     config: Path | None
     state_dir: Path

@@ -1,5 +1,4 @@
-"""Where viscript's files are when nobody says so: on a board fixed places, on a workstation the user's own.
-"""
+"""Where viscript's files are when nobody says so: on a board fixed places, on a workstation the user's own."""
 
 from __future__ import annotations
 

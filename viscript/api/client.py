@@ -12,6 +12,7 @@ import msgspec
 from viscript.api.model import Call, Reply, Request
 from viscript.api.wire import LineReader, decode_line, encode_line
 from viscript.errors import DaemonAwayError, ProtocolError, ViscriptError
+from viscript.paths import RUN_SOCKET
 
 CONNECT_DEADLINE_S = 5.0
 CALL_DEADLINE_S = 130.0
@@ -103,7 +104,9 @@ class ApiClient:
             case ConnectionError() if self._path.exists():
                 return f"viscript went away from '{self._path}' (is it restarting? try again)"
             case _:
-                return f"viscript is not running: nothing listens at '{self._path}'"
+                here = "the board starts it again by itself: try in a minute, or ask whoever is admin"
+                step = here if self._path == RUN_SOCKET else "start it with: viscript headless"
+                return f"viscript is not running: nothing listens at '{self._path}'\n({step})"
 
 
 def _is_stale(connection: socket.socket) -> bool:

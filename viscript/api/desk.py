@@ -40,9 +40,7 @@ start.
 class Desk:
     """Answers requests; `trouble` is told to whoever asks for the status."""
 
-    def __init__(
-        self, launcher: Launcher, signals: SignalServer, address: Address, trouble: str = ""
-    ) -> None:
+    def __init__(self, launcher: Launcher, signals: SignalServer, address: Address, trouble: str = "") -> None:
         self._launcher = launcher
         self._signals = signals
         self._address = address

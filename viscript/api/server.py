@@ -107,9 +107,7 @@ class _Conversation:
     async def _serve(self, call: Call) -> None:
         try:
             async with asyncio.timeout(CALL_DEADLINE_S):
-                reply = Reply(
-                    call.id, result=msgspec.Raw(msgspec.json.encode(await self._answer(call.request)))
-                )
+                reply = Reply(call.id, result=msgspec.Raw(msgspec.json.encode(await self._answer(call.request))))
         except ViscriptError as error:
             reply = Reply(call.id, error=Failure(error.code, str(error)))
         except SignalError as error:

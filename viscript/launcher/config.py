@@ -43,9 +43,7 @@ def load_config(path: Path | None) -> Config:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
-    return parse_config(
-        resources.files("viscript").joinpath(DEFAULT_CONFIG).read_text("utf-8"), DEFAULT_CONFIG
-    )
+    return parse_config(resources.files("viscript").joinpath(DEFAULT_CONFIG).read_text("utf-8"), DEFAULT_CONFIG)
 
 
 def parse_config(text: str, source: str) -> Config:
@@ -86,9 +84,7 @@ class _Reader:
 
     def fail(self, node: yaml.Node, key: str, expected: str) -> ConfigError:
         found = f", found {node.value!r}" if isinstance(node, yaml.ScalarNode) else ""
-        return ConfigError(
-            f"{self._source}:{node.start_mark.line + 1}: key '{key}': expected {expected}{found}"
-        )
+        return ConfigError(f"{self._source}:{node.start_mark.line + 1}: key '{key}': expected {expected}{found}")
 
     def mapping(self, node: yaml.Node, key: str, known: set[str] | None) -> dict[str, yaml.Node]:
         """The entries; with `known`, any other key is refused."""
@@ -99,9 +95,7 @@ class _Reader:
             name = self.text(name_node, key)
             where = f"{self._source}:{name_node.start_mark.line + 1}"
             if known is not None and name not in known:
-                raise ConfigError(
-                    f"{where}: unknown key '{name}' in {key}; known: {', '.join(sorted(known))}"
-                )
+                raise ConfigError(f"{where}: unknown key '{name}' in {key}; known: {', '.join(sorted(known))}")
             if name in entries:
                 raise ConfigError(f"{where}: key '{name}' is given twice in {key}")
             entries[name] = value

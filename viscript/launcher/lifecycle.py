@@ -70,17 +70,13 @@ class Ownership:
         self._backend = backend
 
     def __call__(self, peer: Peer, client_id: int) -> bool:
-        return any(
-            record.id == client_id and self._backend.owns(peer, record) for record in self._store.records()
-        )
+        return any(record.id == client_id and self._backend.owns(peer, record) for record in self._store.records())
 
 
 class Launcher:
     """One per daemon. All methods run in the daemon's event loop."""
 
-    def __init__(
-        self, config: Config, backend: Backend, store: Store, signals: SignalServer, place: Place
-    ) -> None:
+    def __init__(self, config: Config, backend: Backend, store: Store, signals: SignalServer, place: Place) -> None:
         self.config = config
         self._backend = backend
         self._store = store
@@ -225,13 +221,7 @@ async def _is_set(event: asyncio.Event, timeout_s: float) -> bool:
 
 
 def _log_exit(record: Record, ended: Exit) -> None:
-    how = (
-        "ended"
-        if ended.code is None
-        else f"exit {ended.code}"
-        if ended.code >= 0
-        else f"signal {-ended.code}"
-    )
+    how = "ended" if ended.code is None else f"exit {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
     log.info("%s (id %d): %s", record.app, record.id, how)
     if ended.code:
         for line in ended.last_lines:

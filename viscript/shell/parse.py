@@ -1,5 +1,4 @@
-"""From a line to words, and from words to what a command expects. Words are never changed: no lower-casing.
-"""
+"""From a line to words, and from words to what a command expects. Words are never changed: no lower-casing."""
 
 from __future__ import annotations
 

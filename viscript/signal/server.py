@@ -140,9 +140,7 @@ class SignalServer:
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(lambda: client_id in self._live)
         except TimeoutError:
-            raise NotConnectedError(
-                f"program {client_id} has not registered with the signal server"
-            ) from None
+            raise NotConnectedError(f"program {client_id} has not registered with the signal server") from None
 
     async def ping(self, client_id: int, timeout_s: float = ANSWER_DEADLINE_S) -> float:
         """Seconds until the program answered."""

@@ -33,8 +33,7 @@ def is_running(process: Process) -> bool:
 
 
 async def wait_exit(process: Process) -> None:
-    """Return when that very process has ended, whoever its parent is. No polling: a pidfd becomes readable.
-    """
+    """Return when that very process has ended, whoever its parent is. No polling: a pidfd becomes readable."""
     try:
         fd = os.pidfd_open(process.pid)
     except ProcessLookupError:

@@ -20,13 +20,9 @@ ACTIVATED_FD = 3
 
 
 @click.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), required=True, help="Configuration of applications."
-)
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="Configuration of applications.")
 @click.option("--allow-user", required=True, help="The one user whose requests are answered.")
-@click.option(
-    "--prefix", type=click.Path(path_type=Path), default=Path(sys.prefix), help="Where paths start."
-)
+@click.option("--prefix", type=click.Path(path_type=Path), default=Path(sys.prefix), help="Where paths start.")
 @click.option("--signal-address", default="127.0.0.1:7999", help="Signal server the applications report to.")
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen here if not activated.")
 @click.option("--idle-exit", "idle_exit_s", type=float, help="Seconds without a request before leaving.")

@@ -84,9 +84,7 @@ def answer(request: StarterRequest, rules: Rules) -> tuple[Unit, ...]:
                 raise NoSuchAppError(app)
             if any(unit.id == app_id for unit in systemd.list_units()):
                 raise StartError(f"id {app_id} is running already")
-            systemd.run_unit(
-                make_run_argv(config.apps[app], app_id, args, rules.prefix, rules.signal_address)
-            )
+            systemd.run_unit(make_run_argv(config.apps[app], app_id, args, rules.prefix, rules.signal_address))
             wanted = unit_name(app, app_id)
             units = tuple(unit for unit in systemd.list_units() if unit.unit == wanted and unit.pid)
             if not units:

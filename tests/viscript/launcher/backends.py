@@ -1,0 +1,69 @@
+"""Both backends for the same tests: process groups as they are, units through a real starter on a fake
+systemd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from viscript.launcher.process.door import Backend
+from viscript.launcher.process.group import GroupBackend
+from viscript.launcher.process.unit import UnitBackend
+
+ROOT = Path(__file__).parents[3]
+FAKES = Path(__file__).with_name("fakes")
+
+
+@contextlib.contextmanager
+def make_backend(kind: str, directory: Path, config: str) -> Iterator[Backend]:
+    """A backend whose programs are those of `config`, with `directory` as the prefix."""
+    if kind == "group":
+        yield GroupBackend(directory)
+        return
+    with run_starter(directory, config) as path:
+        yield UnitBackend(path)
+
+
+@contextlib.contextmanager
+def run_starter(directory: Path, config: str) -> Iterator[Path]:
+    """A real starter as a process of its own; yields its socket."""
+    path, units, file = directory / "starter.sock", directory / "units", directory / "config.yaml"
+    units.mkdir()
+    file.write_text(config)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    options = ["--config", file, "--allow-user", user, "--prefix", directory, "--socket", path]
+    words = [str(option) for option in options]
+    starter = subprocess.Popen(
+        [sys.executable, "-m", "viscript.launcher.starter", *words], env=starter_environment(units)
+    )
+    try:
+        wait_until(path.exists)
+        yield path
+    finally:
+        starter.terminate()
+        starter.wait()
+
+
+def starter_environment(units: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PATH": f"{FAKES}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "FAKE_SYSTEMD": str(units),
+    }
+
+
+def wait_until(is_so: object, deadline_s: float = 20) -> None:
+    """Poll something outside of us, with a deadline."""
+    assert callable(is_so)
+    end = time.monotonic() + deadline_s
+    while not is_so():
+        assert time.monotonic() < end, f"not within {deadline_s} s"
+        time.sleep(0.02)

@@ -1,0 +1,34 @@
+"""The state file: ids are never given twice, and what was noted is there after a crash."""
+
+from pathlib import Path
+
+import pytest
+
+from viscript.errors import StateError
+from viscript.launcher.model import Process, Record
+from viscript.launcher.store import Store
+
+
+def test_ids_count_up_from_two_and_never_again(tmp_path: Path) -> None:
+    assert [Store(tmp_path).take_id() for _ in range(3)] == [2, 3, 4]
+
+
+def test_records_survive_us(tmp_path: Path) -> None:
+    record = Record(2, "a", ("x",), ("/a", "x"), 1.0, Process(10, 20))
+    Store(tmp_path).put(record)
+    assert Store(tmp_path).records() == (record,)
+    Store(tmp_path).drop(2)
+    assert Store(tmp_path).records() == ()
+
+
+def test_a_spoilt_file_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(StateError, match=r"cannot read the state .*remove it"):
+        Store(tmp_path)
+
+
+def test_an_id_met_from_elsewhere_is_skipped(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.skip_to(9)
+    store.skip_to(3)
+    assert store.take_id() == 9
