@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from viscript.errors import DaemonAwayError, ViscriptError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from viscript.api.client import ApiClient
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -26,8 +32,9 @@ def shell(as_json: bool, socket_path: str | None, words: tuple[str, ...]) -> Non
 
     from viscript.api.client import ApiClient
     from viscript.paths import shell_socket
-    from viscript.shell.run import LeaveError, run_script, run_words
+    from viscript.shell.run import LeaveError, run_script, run_words, speak_safely
 
+    speak_safely()
     path = Path(socket_path) if socket_path else shell_socket()
     daemon = ApiClient(path)
     arguments = list(words)
@@ -47,16 +54,12 @@ def shell(as_json: bool, socket_path: str | None, words: tuple[str, ...]) -> Non
         sys.exit(1)
 
 
-def _talk(daemon: object, path: object) -> int:
-    from pathlib import Path
-
+def _talk(daemon: ApiClient, path: Path) -> int:
     from viscript.api.client import ApiClient
     from viscript.api.model import AskStatus, Status
     from viscript.paths import user_history
     from viscript.shell.interactive import run_interactive
 
-    assert isinstance(daemon, ApiClient)
-    assert isinstance(path, Path)
     try:
         status = daemon.call(AskStatus(), Status)
         print(f"Viscript {status.version}. Type 'help' for the commands.")

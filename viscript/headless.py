@@ -68,6 +68,7 @@ async def run(options: Options, tell: Callable[[str], None]) -> None:
         api = ApiServer(Desk(launcher, signals, address, trouble).answer)
         stack.push_async_callback(api.close)
         await api.start(make_listener(options.socket, options.group))
+        stack.callback(options.socket.unlink, missing_ok=True)
         tell(f"viscript listens at {options.socket}, signal server at {address}")
         notify("READY=1")
         await _serve_until_told()

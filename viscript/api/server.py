@@ -85,6 +85,9 @@ class _Conversation:
             log.warning("api: half a line, or a reply not taken, in time")
         except OSError as error:
             log.info("api: connection lost: %s", error)
+        except asyncio.CancelledError:
+            self._writer.transport.abort()  # the daemon goes: a slow reader must not hold it up
+            raise
         finally:
             for call in self._calls:
                 call.cancel()

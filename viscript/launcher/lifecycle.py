@@ -187,7 +187,7 @@ class Launcher:
         self._running[record.id] = running
         watcher = asyncio.get_running_loop().create_task(self._watch(running))
         self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
+        watcher.add_done_callback(self._end_watch)
 
     async def _watch(self, running: Running) -> None:
         record = running.record
@@ -196,6 +196,11 @@ class Launcher:
         running.gone.set()
         _log_exit(record, ended)
         self._store.drop(record.id)
+
+    def _end_watch(self, watcher: asyncio.Task[None]) -> None:
+        self._watchers.discard(watcher)
+        if not watcher.cancelled() and watcher.exception() is not None:
+            log.error("watching an application failed", exc_info=watcher.exception())
 
     def _record_unknown(self, app_id: int, name: str) -> Record:
         """A record for a running application whose own was lost."""

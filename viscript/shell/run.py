@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 asked wrongly.
 # ruff: noqa: T201 (the shell speaks here and nowhere else)
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from viscript.api.client import ApiClient
 
 DONE, FAILED, ASKED_WRONGLY = 0, 1, 2
+MAX_LINE = 65_536
+"""Characters of a script's longest line; a longer one ends the script."""
+
 RED, RESET, CLEAR_SCREEN = "\x1b[31m", "\x1b[0m", "\x1b[2J\x1b[H"
 
 
@@ -32,7 +36,9 @@ class LeaveError(Exception):
 def run_script(daemon: ApiClient, lines: TextIO, *, as_json: bool = False) -> int:
     """A command per line, all of them; the first failure's exit code is the script's."""
     result = DONE
-    for line in lines:
+    while line := lines.readline(MAX_LINE):
+        if len(line) == MAX_LINE and not line.endswith("\n"):
+            return _fail(UsageError(f"a line has more than {MAX_LINE} characters"), as_json=as_json)
         try:
             code = run_line(daemon, line, as_json=as_json)
         except LeaveError:
@@ -55,6 +61,7 @@ def run_words(daemon: ApiClient, words: list[str], *, as_json: bool = False) -> 
     if not words:
         return DONE
     try:
+        _check_text(words)
         command = BY_NAME.get(words[0])
         if command is None:
             raise UsageError(_explain_unknown(words[0]))
@@ -65,6 +72,21 @@ def run_words(daemon: ApiClient, words: list[str], *, as_json: bool = False) -> 
         raise LeaveError
     _show(answer, as_json=as_json)
     return DONE
+
+
+def speak_safely() -> None:
+    """Never fail on a byte that is no text or a character the terminal lacks."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if stream is not sys.stdin else "surrogateescape")
+
+
+def _check_text(words: list[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"a word is not UTF-8 text: {word[:80]!r}") from None
 
 
 def _show(answer: Answer, *, as_json: bool) -> None:

@@ -45,8 +45,9 @@ def _take_environment() -> str | None:
 def _serve(line: str | None) -> int:
     from viscript.api.client import ApiClient
     from viscript.paths import RUN_SOCKET
-    from viscript.shell.run import ASKED_WRONGLY, LeaveError, run_line, run_script
+    from viscript.shell.run import ASKED_WRONGLY, LeaveError, run_line, run_script, speak_safely
 
+    speak_safely()
     daemon = ApiClient(RUN_SOCKET)
     if line is not None:
         if "\n" in line or len(line) > MAX_LINE:

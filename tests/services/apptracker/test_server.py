@@ -31,9 +31,9 @@ def run_tracker(work: Callable[[TrackerServer, str, int], Awaitable[None]]) -> N
 
 async def exchange(host: str, port: int, sent: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(host, port)
-    writer.write(sent)
-    writer.write_eof()
     try:
+        writer.write(sent)
+        writer.write_eof()
         return await reader.read()
     finally:
         writer.close()

@@ -60,6 +60,12 @@ def test_one_line_is_run_and_its_code_returned(tmp_path: Path) -> None:
     assert login(tmp_path, "version\nversion").returncode == 2
 
 
+def test_bytes_that_are_no_text_are_a_mistake_and_no_traceback(tmp_path: Path) -> None:
+    assert "not UTF-8" in login(tmp_path, "start \udcff").stderr
+    assert login(tmp_path, "start \udcff", LANG="C.UTF-8").returncode == 2
+    assert "more than 65536 characters" in login(tmp_path, None, "x" * 70_000).stderr
+
+
 def test_lines_may_come_by_the_input(tmp_path: Path) -> None:
     done = login(tmp_path, None, "version\nexit\nversion\n")
     assert done.stdout.count("viscript") == 1

@@ -23,7 +23,6 @@ _UNIT = re.compile(r"skywire-app-(.+)-([0-9]+)\.service")
 SLICE = "skywire-apps.slice"
 
 SANDBOX = (
-    "Type=exec",
     "DynamicUser=yes",
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
@@ -85,6 +84,7 @@ def make_run_argv(app: App, app_id: int, args: tuple[str, ...], prefix: Path, ad
         "--quiet",
         "--no-ask-password",
         "--collect",
+        "--service-type=exec",
         "--expand-environment=no",
         f"--unit={unit_name(app.name, app_id)}",
         f"--slice={SLICE}",
