@@ -1,10 +1,11 @@
 """Who may import whom, one door for each outside thing, who may speak, and names that say nothing."""
 
+import re
 from pathlib import PurePosixPath
 
 import pytest
 
-from tests.house.modules import Import, find_cycle, read_imports, speaking_lines
+from tests.house.modules import Import, calls, find_cycle, read_imports
 from tests.house.tree import PRODUCT, ROOT, Texts, product_texts, told, tracked
 
 MAY_IMPORT = {"services": ("viscript.signal",)}
@@ -23,6 +24,14 @@ DOORS = {
     ),
 }
 """Outside thing → the folders (with a slash at the end) and files that may import it."""
+
+STARTS_A_PROCESS = re.compile(
+    r"(asyncio\.|loop\.)?(create_subprocess_\w+|subprocess_(exec|shell))|os\.(system|popen|fork|exec\w+|\w*spawn\w*)"
+)
+STARTERS = ("skywire_board/outputs/units.py",)
+"""Who may start processes without `subprocess`."""
+
+SPEAKS = {"print", "sys.exit", "exit", "quit", "os._exit", "raise SystemExit"}
 
 SPEAKERS = ("viscript/shell/", "viscript/headless_options.py")
 """Who may print and end the process, besides `__main__` and the modules of commands."""
@@ -135,6 +144,31 @@ def test_another_door_is_seen() -> None:
     assert unused_doors(imports, {"psutil": ("viscript/api/b.py",)}) == ["viscript/api/b.py: imports no psutil"]
 
 
+def starting(texts: Texts) -> list[str]:
+    return [
+        f"{path}:{line}: {what}"
+        for path, text in texts.items()
+        if path not in STARTERS
+        for line, what in calls(text)
+        if STARTS_A_PROCESS.fullmatch(what)
+    ]
+
+
+def test_processes_start_behind_doors() -> None:
+    wrong = starting(product_texts())
+    assert not wrong, told(wrong, "call the door; a new door is named in STARTERS")
+
+
+def test_another_start_is_seen() -> None:
+    lines = [
+        "asyncio.create_subprocess_exec('a')",
+        "os.execvp('a', [])",
+        "os.system('a')",
+        "os.posix_spawn('a', [], {})",
+    ]
+    assert len(starting({"viscript/a.py": "\n".join([*lines, "os.open('a', 0)", "spawn()"])})) == len(lines)
+
+
 # speaking
 
 
@@ -143,7 +177,8 @@ def wrong_speakers(texts: Texts) -> list[str]:
         f"{path}:{line}: {what}"
         for path, text in texts.items()
         if not may_speak(path)
-        for line, what in speaking_lines(text)
+        for line, what in calls(text)
+        if what in SPEAKS
     ]
 
 
