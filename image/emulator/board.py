@@ -1,0 +1,202 @@
+"""One running emulated board: started from the image, watched on its console, reached over SSH, pressed, stopped.
+
+Every wait is for something the board says or does, and has a deadline; when it passes, the error shows what was last seen.
+"""
+
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from image.boards import read_boards
+from image.emulator.card import make_card, take_files
+from image.emulator.door import Qmp, Qtest
+from image.emulator.machine import MACHINES, command_line
+from image.emulator.pins import Bcm2835, Block, Pins, Pl061
+from image.errors import EmulatorError
+from image.recipe import read_recipe
+from image.run import Runner
+
+LOOK_EVERY_S = 0.1
+SSH_WORDS = (
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "StrictHostKeyChecking=accept-new",
+    "-o",
+    "ConnectTimeout=60",
+    "-o",
+    "LogLevel=ERROR",
+)
+
+T = TypeVar("T")
+
+
+class Board:
+    """A board in QEMU. `folder` holds its card, sockets, key and logs, and is the caller's to remove."""
+
+    def __init__(self, machine: str, image: Path, folder: Path, *, login: bool = True) -> None:
+        self.machine, self.folder, self.image = MACHINES[machine], folder, image
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = (folder / "host.log").open("w")
+        self.run = Runner(self._log, 0)
+        disk = read_recipe().disk
+        self.key = folder / "key"
+        if not self.key.exists():
+            self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "emulator", "-f", self.key)
+        keys = self.key.with_suffix(".pub").read_text() if login else None
+        self.card = make_card(self.run, image, disk, folder, keys)
+        self._files = take_files(self.run, image, disk, self.machine.files, folder)
+        self.gpio = next(board.gpio for board in read_boards() if board.slug == self.machine.board)
+        self.port = free_port()
+        self.started = 0.0
+
+    def __enter__(self) -> "Board":
+        self.power_on()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def power_on(self) -> None:
+        """Starts QEMU with the button released before the first instruction runs."""
+        for name in ("qtest", "qmp", "console"):
+            (self.folder / f"{name}.sock").unlink(missing_ok=True)
+        words = command_line(self.machine, self.folder, self._files, self.port)
+        self.run.say("$ " + " ".join(words))
+        self._qemu = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        try:
+            self._await("QEMU's sockets", lambda: (self.folder / "qmp.sock").exists(), 60)
+            self.qmp, self._qtest = Qmp(self.folder / "qmp.sock"), Qtest(self.folder / "qtest.sock")
+            block: Block = Bcm2835(self._qtest) if self.machine.pins == "bcm2835" else Pl061(self._qtest, self.qmp)
+            self.pins = Pins(block, self.gpio)
+            self.pins.button(pressed=False)
+            self.qmp.ask("cont")
+        except BaseException:
+            self.close()
+            raise
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since power-on."""
+        return time.monotonic() - self.started
+
+    def console(self) -> str:
+        """Everything the board said on its serial console so far."""
+        path = self.folder / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def wait_console(self, pattern: str, deadline_s: float) -> re.Match[str]:
+        """The first place on the console that matches; EmulatorError with the last lines when the deadline passes."""
+        return self._await(f"'{pattern}' on the console", lambda: re.search(pattern, self.console()), deadline_s)
+
+    def wait_ssh(self, deadline_s: float, user: str = "viscript", command: str = "status") -> str:
+        """What a command over SSH printed, tried until the board lets us in."""
+
+        def attempt() -> str | None:
+            if not answers_ssh(self.port):
+                return None
+            done = self.ssh(command, user=user, check=False)
+            return done.stdout if done.returncode == 0 else None
+
+        return self._await(f"an answer to '{command}' over SSH", attempt, deadline_s)
+
+    def ssh(
+        self, command: str, *, user: str = "viscript", check: bool = True, deadline_s: float = 180, options: tuple[str, ...] = (),
+        stdin: str = "",
+    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+        """Runs one command line over SSH, as ssh(1) would pass it."""
+        words = [*self.ssh_words(user), *options, *([command] if command else [])]
+        try:
+            done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=deadline_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise EmulatorError(f"ssh {user}@board '{command}' gave no result within {deadline_s:.0f} s") from error
+        if check and done.returncode:
+            raise EmulatorError(
+                f"ssh {user}@board '{command}' ended with {done.returncode}: {done.stdout}{done.stderr}"
+            )
+        return done
+
+    def ssh_words(self, user: str) -> list[str]:
+        """The command that a person would type, with this board's key and port."""
+        known = ("-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "IdentitiesOnly=yes")
+        return ["ssh", *SSH_WORDS, *known, "-i", str(self.key), "-p", str(self.port), f"{user}@127.0.0.1"]
+
+    def press(self, seconds: float) -> None:
+        """Presses the button from outside and lets go again."""
+        self.pins.button(pressed=True)
+        time.sleep(seconds)  # a press lasts as long as a finger does
+        self.pins.button(pressed=False)
+
+    def watch_lights(self, seconds: float, every_s: float = 0.02) -> list[tuple[float, bool, bool]]:
+        """Samples of (seconds since power-on, status light, activity light)."""
+        end = time.monotonic() + seconds
+        seen = []
+        while time.monotonic() < end:
+            status, activity = self.pins.lights()
+            seen.append((self.seconds, status, activity))
+            time.sleep(every_s)
+        return seen
+
+    def wait_off(self, deadline_s: float) -> None:
+        """Until the board has switched itself off."""
+        self._await("power-off", lambda: self._qemu.poll() is not None or None, deadline_s, ended_is_fine=True)
+
+    @property
+    def running(self) -> bool:
+        return self._qemu.poll() is None
+
+    def close(self) -> None:
+        """Ends QEMU, as pulling the plug would."""
+        for door in (getattr(self, "_qtest", None), getattr(self, "qmp", None)):
+            if door is not None:
+                door.close()
+        if self._qemu.poll() is None:
+            self._qemu.send_signal(signal.SIGTERM)
+            try:
+                self._qemu.wait(30)
+            except subprocess.TimeoutExpired:
+                self._qemu.kill()
+                self._qemu.wait()
+
+    def _await(self, what: str, look: Callable[[], T | None], deadline_s: float, *, ended_is_fine: bool = False) -> T:
+        end = time.monotonic() + deadline_s
+        while True:
+            found = look()
+            if found:
+                return found
+            if self._qemu.poll() is not None and not ended_is_fine:
+                raise EmulatorError(f"the emulator ended ({self._qemu.returncode}) before {what}; {self._last_seen()}")
+            if time.monotonic() > end:
+                raise EmulatorError(f"no {what} within {deadline_s:.0f} s; {self._last_seen()}")
+            time.sleep(LOOK_EVERY_S)
+
+    def _last_seen(self) -> str:
+        lines = self.console().splitlines()[-12:]
+        return "last on the console:\n  " + "\n  ".join(lines) + f"\n(all of it in '{self.folder}')"
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers_ssh(port: int) -> bool:
+    """Whether an SSH server greets on the port. QEMU accepts before the board is up, so accepting means nothing."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+            link.settimeout(20)
+            return link.recv(4) == b"SSH-"
+    except OSError:
+        return False

@@ -1,0 +1,85 @@
+"""The throw-away card: a copy-on-write overlay over the image, bigger than it, with an SSH key on its boot partition.
+
+The image itself is never written. The overlay's changes to the FAT are made with mtools on a copy of the partition and
+carried over block by block, so nothing is mounted and no root is needed.
+"""
+
+import json
+from pathlib import Path
+
+from image.cache import default_cache
+from image.errors import ImageError
+from image.recipe import SECTOR, Disk
+from image.run import Runner
+
+BLOCK = 4096
+CARD_BYTES = 4 << 30  # QEMU's SD cards have sizes that are powers of two
+
+
+def find_image(run: Runner, dist: Path, cache: Path | None = None) -> Path:
+    """The image that the build left in `dist`: the .img beside it, else the .img.xz unpacked into the cache."""
+    plain = sorted(dist.glob("*.img"))
+    if plain:
+        return plain[0]
+    packed = sorted(dist.glob("*.img.xz"))
+    if not packed:
+        raise ImageError(f"no image in '{dist}' (run: sudo image/build)")
+    folder = (cache or default_cache()) / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = run.text("sha256sum", packed[0]).split()[0][:16]
+    image = folder / f"{digest}.img"
+    if not image.exists():
+        draft = image.with_suffix(".part")
+        run("sh", "-c", 'xz -dc "$0" | dd of="$1" bs=1M conv=sparse iflag=fullblock status=none', packed[0], draft)
+        draft.rename(image)
+    return image
+
+
+def take_files(run: Runner, image: Path, disk: Disk, names: dict[str, str], folder: Path) -> dict[str, Path]:
+    """Copies files out of the image's boot partition: word -> path."""
+    paths = {word: folder / Path(name).name for word, name in names.items()}
+    for word, name in names.items():
+        run("mcopy", "-n", "-i", f"{image}@@{disk.fat_lba * SECTOR}", f"::{name}", paths[word])
+    return paths
+
+
+def make_card(run: Runner, image: Path, disk: Disk, folder: Path, authorized_keys: str | None) -> Path:
+    """The overlay `card.qcow2` in `folder`; with keys, they replace the boot partition's authorized_keys."""
+    card = folder / "card.qcow2"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", image.resolve(), "-F", "raw", card, str(CARD_BYTES))
+    if authorized_keys is not None:
+        write_fat_file(run, image, disk, card, "authorized_keys", authorized_keys)
+    return card
+
+
+def write_fat_file(run: Runner, image: Path, disk: Disk, card: Path, name: str, text: str) -> None:
+    """Puts a text file on the overlay's boot partition. The image's own partition is the starting point."""
+    offset, size = disk.fat_lba * SECTOR, disk.fat_mib << 20
+    fat, patch, source = card.with_name("fat.img"), card.with_name("fat.patch"), card.with_name(name)
+    with image.open("rb") as file:
+        file.seek(offset)
+        before = file.read(size)
+    fat.write_bytes(before)
+    source.write_text(text)
+    run("mcopy", "-o", "-i", fat, source, f"::{name}")
+    after = fat.read_bytes()
+    commands = []
+    with patch.open("wb") as file:
+        for start in range(0, size, BLOCK):
+            if after[start : start + BLOCK] != before[start : start + BLOCK]:
+                file.write(after[start : start + BLOCK])
+                commands.append(start)
+    data = patch.read_bytes()
+    steps: list[str] = []
+    for number, start in enumerate(commands):
+        piece = card.with_name(f"fat.{number}")
+        piece.write_bytes(data[number * BLOCK : (number + 1) * BLOCK])
+        steps += ["-c", f"write -q -s {piece} {offset + start} {BLOCK}"]
+    run("qemu-io", "-f", "qcow2", *steps, card)
+    for rest in (fat, patch, *card.parent.glob("fat.*")):
+        rest.unlink(missing_ok=True)
+
+
+def virtual_size(run: Runner, card: Path) -> int:
+    """The card's size in bytes as the board sees it."""
+    return int(json.loads(run("qemu-img", "info", "--output=json", "-U", card))["virtual-size"])

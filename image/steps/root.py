@@ -1,0 +1,184 @@
+"""The root of a slot: the base, the kernel's modules, firmware, our code with its libraries, and the overlay.
+
+What comes from Debian was configured in `base`; here files are laid down and taken away. Programs of the board run in it
+through emulation three times: to compile Python, to make the system users, and to index libraries.
+"""
+
+import fnmatch
+import os
+import shutil
+from pathlib import Path
+
+from image.cache import key_of
+from image.errors import ImageError
+from image.recipe import HERE, Python, Recipe
+from image.run import Runner
+from image.steps.kernel import Kernel, install_modules
+
+TREE = HERE.parent
+OURS = ("viscript", "services", "skywire_board")
+# colorzero names setuptools as a dependency and never imports it; its .pth file would slow every start.
+UNUSED_LIBRARIES = ("bin", "setuptools*", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
+PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
+
+
+def code_key(recipe: Recipe) -> str:
+    """The key of everything in this tree that ends up in the root."""
+    folders = [TREE / name for name in (*OURS, "rootfs_overlay", "image")]
+    return key_of(recipe, TREE / "requirements.lock", *folders)
+
+
+def install_libraries(run: Runner, python: Python, target: Path) -> None:
+    """The locked Python libraries for the board's processor into `target`: wheels only, hashes checked, nothing compiled."""
+    run(
+        "python3", "-m", "pip", "install", "-qq", "--no-compile", "--require-hashes", "--only-binary=:all:",
+        "--platform=manylinux_2_28_aarch64", "--platform=manylinux_2_17_aarch64", "--platform=manylinux2014_aarch64",
+        f"--python-version={python.version}", "--implementation=cp", f"--target={target}",
+        "--requirement", TREE / "requirements.lock", timeout_s=900,
+    )  # fmt: skip
+    for name in UNUSED_LIBRARIES:
+        for path in target.glob(name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def unpack_base(run: Runner, tar: Path, root: Path) -> None:
+    """The base's files with their owners."""
+    root.mkdir(parents=True)
+    run("tar", "--extract", "--file", tar, "--directory", root, "--numeric-owner", "--same-permissions")
+
+
+def install_code(run: Runner, recipe: Recipe, libraries: Path, root: Path) -> None:
+    """Our packages and their libraries in a private prefix that is a virtual environment of the board's Python."""
+    prefix = root / recipe.python.prefix.lstrip("/")
+    packages = prefix / f"lib/python{recipe.python.version}/site-packages"
+    shutil.copytree(libraries, packages)
+    for name in OURS:
+        shutil.copytree(TREE / name, packages / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    shutil.copytree(HERE / "boards", prefix / "boards")
+    shutil.copyfile(HERE / "initramfs/mount-data", prefix / "mount-data")
+    (prefix / "pyvenv.cfg").write_text(
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {recipe.python.version}\n"
+    )
+    interpreter = prefix / "bin/python3"
+    interpreter.parent.mkdir(exist_ok=True)
+    interpreter.symlink_to(f"/usr/bin/python{recipe.python.version}")
+    for name, module in (("viscript", "viscript"), ("apptracker", "services.apptracker")):
+        program = prefix / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {recipe.python.prefix}/bin/python3 -I -m {module} "$@"\n')
+        program.chmod(0o755)
+    run(
+        "chroot", root, f"{recipe.python.prefix}/bin/python3", "-I", "-m", "compileall", "-q", "-f", "-j0",
+        "--invalidation-mode=unchecked-hash", recipe.python.prefix, timeout_s=1800,
+    )  # fmt: skip
+
+
+def install_firmware(unpacked: Path, root: Path) -> None:
+    """Wi-Fi and Bluetooth firmware of the boards, and the regulatory database."""
+    target = root / "usr/lib/firmware"
+    for package in ("firmware-brcm80211", "raspi-firmware"):
+        for chip in ("43430", "43436", "43455", "43456"):
+            for file in sorted((unpacked / package).glob(f"usr/lib/firmware/*/brcmfmac{chip}*")):
+                _copy(file, target / file.parent.name / file.name)
+        for file in sorted((unpacked / package).glob("usr/lib/firmware/cypress/cyfmac43[45]*-sdio.*")):
+            _copy(file, target / "cypress" / file.name)
+    for name in ("regulatory.db", "regulatory.db.p7s"):
+        found = next((unpacked / "wireless-regdb").rglob(f"{name}*"), None)
+        if found is None:
+            raise ImageError(f"'{name}' is not in wireless-regdb (correct image/steps/root.py)")
+        _copy(found, target / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_symlink():
+        target.unlink(missing_ok=True)
+        target.symlink_to(source.readlink())
+    else:
+        shutil.copyfile(source, target)
+
+
+def lay_overlay(root: Path) -> None:
+    """rootfs_overlay over the root: links as links, folders 0755, files 0644 or 0755, sudo's rules 0440 as sudo demands."""
+    overlay = TREE / "rootfs_overlay"
+    for source in sorted(overlay.rglob("*")):
+        target = root / source.relative_to(overlay)
+        if source.is_symlink():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            target.unlink(missing_ok=True)
+            target.symlink_to(source.readlink())
+        elif source.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            target.unlink(missing_ok=True)
+            shutil.copyfile(source, target)
+            target.chmod(0o440 if target.parent.name == "sudoers.d" else 0o755 if os.access(source, os.X_OK) else 0o644)
+
+
+def settle(run: Runner, root: Path) -> None:
+    """System users and the library index, made by the board's own programs; then what differs from run to run goes."""
+    run("chroot", root, "systemd-sysusers")
+    run("chroot", root, "ldconfig")
+    for name in ("var/cache/ldconfig/aux-cache", "etc/machine-id", "etc/.pwd.lock", "var/lib/systemd/random-seed"):
+        (root / name).unlink(missing_ok=True)
+    for backup in root.glob("etc/*-"):
+        backup.unlink()
+    for key in root.glob("etc/ssh/ssh_host_*"):
+        key.unlink()
+    (root / "etc/machine-id").touch(mode=0o444)
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    _allow_keys(root / "etc/shadow")
+    mount_points = [
+        line.split()[3] for line in (root / "usr/lib/skywire/writable").read_text().splitlines() if line[0] == "d"
+    ]
+    for path in ("/data", "/boot/firmware", *mount_points):
+        (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
+def _allow_keys(shadow: Path) -> None:
+    """No user has a password ('*'); sysusers would lock them ('!*'), and sshd refuses keys too for a locked user."""
+    rows = [line.split(":") for line in shadow.read_text().splitlines()]
+    shadow.write_text("".join(":".join([row[0], "*", *row[2:]]) + "\n" for row in rows))
+
+
+def prune(root: Path, patterns: tuple[str, ...]) -> None:
+    """Removes what no board needs; patterns that meet nothing are stale and an error."""
+    found = {pattern: sorted(root.glob(pattern)) for pattern in patterns}
+    stale = [pattern for pattern, paths in found.items() if not paths]
+    if stale:
+        quoted = "', '".join(stale)
+        raise ImageError(f"prune patterns meet nothing: '{quoted}' (correct image/recipe.yaml)")
+    for path in (path for paths in found.values() for path in paths):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def uncheck_bytecode(root: Path) -> None:
+    """Marks hash-based .pyc files as not to be checked: the root is read-only and verified, sources need no second look."""
+    for folder, _, names in os.walk(root / "usr"):
+        for name in fnmatch.filter(names, "*.pyc"):
+            path = Path(folder, name)
+            data = path.read_bytes()
+            flags = int.from_bytes(data[4:8], "little")
+            if not flags & PYC_HASH_BASED:
+                raise ImageError(f"'{path}' is bytecode with a time stamp (SOURCE_DATE_EPOCH was not set for it)")
+            if flags == PYC_CHECKED:
+                path.write_bytes(data[:4] + PYC_HASH_BASED.to_bytes(4, "little") + data[8:])
+
+
+def make_root(
+    run: Runner, recipe: Recipe, base: Path, kernel: Kernel, unpacked: Path, libraries: Path, root: Path
+) -> None:
+    """The whole root, in the order in which later parts may rely on earlier ones."""
+    unpack_base(run, base, root)
+    install_modules(run, kernel, root)
+    install_firmware(unpacked, root)
+    install_code(run, recipe, libraries, root)
+    lay_overlay(root)
+    settle(run, root)
+    prune(root, recipe.prune)
+    uncheck_bytecode(root)

@@ -1,0 +1,53 @@
+"""The programs that building and booting need, and the Debian packages they come from. Installs what is missing."""
+
+import os
+import shutil
+
+from image.errors import ImageError
+from image.run import Runner
+
+BUILD = {
+    "apt-ftparchive": "apt-utils",
+    "cpio": "cpio",
+    "depmod": "kmod",
+    "mcopy": "mtools",
+    "mkfs.vfat": "dosfstools",
+    "mkimage": "u-boot-tools",
+    "mksquashfs": "squashfs-tools",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-aarch64-static": "qemu-user-static",
+    "sfdisk": "fdisk",
+    "veritysetup": "cryptsetup-bin",
+    "xz": "xz-utils",
+    "zstd": "zstd",
+}
+BOOT = {
+    "mcopy": "mtools",
+    "qemu-img": "qemu-utils",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "ssh": "openssh-client",
+    "xz": "xz-utils",
+}
+
+
+def missing_tools(wanted: dict[str, str]) -> list[str]:
+    """Debian packages of the programs that are not on PATH, each once."""
+    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+    return sorted({package for program, package in wanted.items() if shutil.which(program, path=path) is None})
+
+
+def install_tools(run: Runner, wanted: dict[str, str]) -> list[str]:
+    """Installs the missing packages with apt; returns their names. Without root it says which command would."""
+    missing = missing_tools(wanted)
+    if not missing:
+        return []
+    if os.geteuid() != 0:
+        raise ImageError(f"missing packages {', '.join(missing)} (run: sudo apt-get install {' '.join(missing)})")
+    run("apt-get", "update", timeout_s=600)
+    run("apt-get", "install", "-y", "--no-install-recommends", *missing, timeout_s=1800)
+    still = missing_tools(wanted)
+    if still:
+        raise ImageError(
+            f"packages {', '.join(still)} were installed but their programs are not on PATH '{os.environ.get('PATH')}'"
+        )
+    return missing
