@@ -54,13 +54,16 @@ def over_budget(loaded: list[str], forbidden: list[str]) -> list[str]:
 
 def loaded_by(program: str, folder: Path, *words: str, **environment: str) -> list[str]:
     listing = folder / "modules"
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program, *words, str(listing)],
         cwd=ROOT,
         env=os.environ | environment,
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=60,
     )
+    assert done.returncode == 0, told([done.stderr], "mend what it says: the program must run to be measured")
     return listing.read_text().splitlines()
 
 
