@@ -2,7 +2,6 @@
 needed.
 """
 
-# ruff: noqa: PLC0415 (what a one-shot command does not need must not be loaded)
 from __future__ import annotations
 
 import os

@@ -29,7 +29,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--starter", type=PATH, default=Path(STARTER_SOCKET), help="The starter's socket, for units.")
 @click.option("--signal-address", default="127.0.0.1:7999", help="Where the signal server listens.")
 @click.option("--debug", is_flag=True, help="Log more, and show tracebacks.")
-def headless(  # noqa: PLR0917 (click passes them by name)
+def headless(
     config: Path | None,
     state_dir: Path | None,
     socket: Path | None,

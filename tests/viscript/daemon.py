@@ -54,7 +54,7 @@ class Daemon:
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("SIGNAL_", "VISCRIPT_"))
         } | {"PYTHONPATH": str(ROOT), "VISCRIPT_SOCKET": str(self.socket)}
-        self._port = free_port()
+        self.signal_address = f"127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "config.yaml").write_text(config)
         (directory / "bin").mkdir()
@@ -82,7 +82,7 @@ class Daemon:
             "--config": self.directory / "config.yaml",
             "--state-dir": self.directory / "state",
             "--prefix": self.directory,
-            "--signal-address": f"127.0.0.1:{self._port}",
+            "--signal-address": self.signal_address,
         }
         return ["headless", *(str(word) for pair in named.items() for word in pair)]
 

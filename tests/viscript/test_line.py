@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.viscript.daemon import Daemon, free_port, run_daemon
-from tests.viscript.launcher.backends import wait_until
+from tests.viscript.daemon import CONFIG, Daemon, free_port, run_daemon
+from tests.viscript.launcher.backends import run_starter, wait_until
 from viscript.api.model import ListRunning, RunningApp, RunningApps
 
 
@@ -116,6 +116,27 @@ def test_a_broken_configuration_is_shown_to_whoever_asks(tmp_path: Path) -> None
         status = json.loads(daemon.say("--json", "status"))
         assert "unknown key" in status["trouble"]
         assert status["pid"] == daemon.pid
+
+
+def test_on_a_board_the_starter_does_it(tmp_path: Path) -> None:
+    """The whole line with units; without real control groups nobody may register, so the end comes by SIGTERM."""
+    daemon = Daemon(tmp_path)
+    with run_starter(tmp_path, CONFIG, daemon.signal_address) as starter:
+        options = ("--backend", "unit", "--starter", str(starter))
+        daemon.start(*options)
+        added = f"Added external app (ID: 2, Command: {tmp_path}/bin/apptracker 127.0.0.1:0)\n"
+        assert daemon.say("s", "apptracker") == added
+        (app,) = running(daemon)
+        wait_until(lambda: "id 2 does not belong to that program" in daemon.log.read_text())
+        unknown = daemon.shell("s", "nothing")
+        assert unknown.stderr == "App with name 'nothing' doesn't exist. Try running 'apps'.\n"
+        daemon.stop(signal.SIGKILL)
+        (tmp_path / "state" / "state.json").unlink()
+        daemon.start(*options)
+        assert [(found.id, found.pid) for found in running(daemon)] == [(2, app.pid)]
+        assert "(ID: 3," in daemon.say("start", "apptracker")
+        assert daemon.say("sd", "2").startswith(f"shutdown pid {app.pid}\n(ended by SIGTERM")
+        daemon.end_everything()
 
 
 def test_readiness_and_watchdog_are_told_to_systemd(tmp_path: Path) -> None:

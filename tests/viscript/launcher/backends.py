@@ -32,13 +32,14 @@ def make_backend(kind: str, directory: Path, config: str) -> Iterator[Backend]:
 
 
 @contextlib.contextmanager
-def run_starter(directory: Path, config: str) -> Iterator[Path]:
+def run_starter(directory: Path, config: str, signal_address: str = "127.0.0.1:7999") -> Iterator[Path]:
     """A real starter as a process of its own; yields its socket."""
     path, units, file = directory / "starter.sock", directory / "units", directory / "config.yaml"
     units.mkdir()
     file.write_text(config)
     user = pwd.getpwuid(os.getuid()).pw_name
     options = ["--config", file, "--allow-user", user, "--prefix", directory, "--socket", path]
+    options += ["--signal-address", signal_address]
     words = [str(option) for option in options]
     starter = subprocess.Popen(
         [sys.executable, "-m", "viscript.launcher.starter", *words], env=starter_environment(units)

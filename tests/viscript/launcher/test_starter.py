@@ -94,6 +94,13 @@ def test_only_configured_programs_start_and_no_id_twice(tmp_path: Path) -> None:
         assert "No running app has the id 3" in str(ask(path, b'{"do":"stop","id":3,"signal":"TERM"}\n')["error"])
 
 
+def test_a_configuration_others_can_write_starts_nothing(tmp_path: Path) -> None:
+    with run_starter(tmp_path, CONFIG) as path:
+        (tmp_path / "config.yaml").chmod(0o664)
+        refused = ask(path, b'{"do":"start","app":"sleeper","id":2,"args":[]}\n')
+        assert "others can write it (run: chown root" in str(refused["error"])
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

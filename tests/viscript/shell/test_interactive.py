@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -42,12 +43,10 @@ class Terminal:
         return seen
 
     def wait_end(self) -> int:
-        while True:
-            try:
-                if not os.read(self._fd, 4096):
-                    break
-            except OSError:
-                break
+        """The exit code, once the program has left its terminal."""
+        with contextlib.suppress(OSError):
+            while select.select([self._fd], [], [], DEADLINE_S)[0] and os.read(self._fd, 4096):
+                pass
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def close(self) -> None:
@@ -74,8 +73,10 @@ def test_a_person_types_and_leaves(daemon: Daemon, terminal: Terminal) -> None:
     terminal.wait_for("viscript>")
     terminal.type("start deaf 'Two Words'\r")
     terminal.wait_for(f"Added external app (ID: 2, Command: {daemon.directory}/bin/deaf Two Words)")
+    terminal.wait_for("viscript>")
     terminal.type("nonsense\r")
     terminal.wait_for('"nonsense" is an unknown command.')
+    terminal.wait_for("viscript>")
     terminal.type("exit\r")
     assert terminal.wait_end() == 0
     history = daemon.directory / "home" / ".local" / "state" / "viscript" / "history"
@@ -87,6 +88,7 @@ def test_names_complete(terminal: Terminal) -> None:
     for typed, shown in (("star", "r"), ("\t", "t"), (" appt", "t"), ("\t", "racker"), (" 127.0.0.1:0\r", "(ID: 2,")):
         terminal.type(typed)
         terminal.wait_for(shown)
+    terminal.wait_for("viscript>")
     terminal.type("\x04")
     assert terminal.wait_end() == 0
 
@@ -98,6 +100,8 @@ def test_neither_suspend_nor_editor_nor_shell_is_reached(terminal: Terminal) -> 
     terminal.type("\x1b!")
     terminal.type("\x15version\r")
     terminal.wait_for("viscript 0.1.0")
+    terminal.wait_for("viscript>")
     terminal.type("\x03")
+    terminal.wait_for("viscript>")
     terminal.type("quit\r")
     assert terminal.wait_end() == 0

@@ -26,7 +26,7 @@ ACTIVATED_FD = 3
 @click.option("--signal-address", default="127.0.0.1:7999", help="Signal server the applications report to.")
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen here if not activated.")
 @click.option("--idle-exit", "idle_exit_s", type=float, help="Seconds without a request before leaving.")
-def main(  # noqa: PLR0917 (click passes them by name)
+def main(
     config: Path,
     allow_user: str,
     prefix: Path,

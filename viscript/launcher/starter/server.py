@@ -8,6 +8,7 @@ nothing more.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import struct
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from viscript.errors import NoSuchAppError, NoSuchIdError, ProtocolError, StartError, ViscriptError
+from viscript.errors import ConfigError, NoSuchAppError, NoSuchIdError, ProtocolError, StartError, ViscriptError
 from viscript.launcher.config import load_config
 from viscript.launcher.starter import systemd
 from viscript.launcher.starter.argv import make_run_argv, unit_name
@@ -79,6 +80,7 @@ def answer(request: StarterRequest, rules: Rules) -> tuple[Unit, ...]:
     """Do what is asked; the units it was about. Raises ViscriptError."""
     match request:
         case StartUnit(app, app_id, args):
+            _check_config(rules.config)
             config = load_config(rules.config)
             if app not in config.apps:
                 raise NoSuchAppError(app)
@@ -101,6 +103,18 @@ def answer(request: StarterRequest, rules: Rules) -> tuple[Unit, ...]:
             return units
         case ListUnits():
             return systemd.list_units()
+
+
+def _check_config(path: Path) -> None:
+    """What may be started is root's to say: a file that another user can write says nothing. Raises ConfigError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise ConfigError(f"{path}: others can write it (run: chown root {path}; chmod go-w {path})")
 
 
 def _check_caller(connection: socket.socket, allow_uid: int) -> None:
