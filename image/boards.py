@@ -24,7 +24,12 @@ class Gpio(msgspec.Struct, frozen=True):
 
 
 class Board(msgspec.Struct, frozen=True):
-    """One file of boards/. `dtb` as in the kernel's tree; `fat_dtb` the names under which the firmware looks for them."""
+    """One file of boards/.
+
+    `dtb` as in the kernel's tree, the first as U-Boot's `fdtfile` says it; `fat_dtb` further names under which the
+    firmware looks for them; `stepping` a path in the firmware's device tree and what is compatible there where the
+    second dtb belongs.
+    """
 
     name: str
     compatible: tuple[str, ...]

@@ -30,7 +30,8 @@ class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A board file. `compatible`, `dtb`, `firmware` and `console` are read by the image as well.
 
-    `onboard_led` holds names under /sys/class/leds, the first that exists is used.
+    `onboard_led` holds names under /sys/class/leds, the first that exists is used. `fat_dtb` and `stepping` are for
+    the image alone.
     """
 
     name: str
@@ -40,6 +41,8 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gpio: Gpio | None
     onboard_led: list[str]
     console: str
+    fat_dtb: dict[str, str] = {}
+    stepping: dict[str, str] = {}
 
 
 UNKNOWN = Board("unknown board", [], [], [], None, ["ACT", "led0"], "")
