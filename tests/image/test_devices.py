@@ -1,4 +1,4 @@
-"""Every board's device tree against the kernel: the SD card can be reached, and what we use has its driver on the card."""
+"""Every board's device tree against the kernel: the SD card can be reached, what we use has its driver on the card."""
 
 import fnmatch
 
