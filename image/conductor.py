@@ -89,11 +89,18 @@ def build(wish: Wish, tell: Callable[[str], None]) -> Built:
             lambda tar: base.make_base(run, recipe.debian, chosen, pool, work, tar))  # fmt: skip
         unpacked = step("unpack firmware, U-Boot and kernel", _unpack, run, wish, recipe, chosen, pool)
         linux = kernel.open_kernel(unpacked / "kernel")
-        libraries = step("fetch the Python libraries", cached, wish.cache / "python", key_of(recipe.python, root.TREE / "requirements.lock"),
-            lambda folder: root.install_libraries(run, recipe.python, folder))  # fmt: skip
-
+        lock = root.TREE / "requirements.lock"
+        libraries = step(
+            "fetch the Python libraries", cached, wish.cache / "python", key_of(recipe.python, lock),
+            lambda folder: root.install_libraries(run, recipe.python, folder),
+        )  # fmt: skip
+        platform_key = key_of(base_key, chosen, recipe, lock, HERE / "modules.yaml", HERE / "steps")
+        platform = step(
+            "lay modules, firmware and libraries over the base", cached, wish.cache / "platform", f"{platform_key}.tar",
+            lambda tar: root.make_platform(run, recipe, base_tar, linux, unpacked, libraries, work, tar),
+        )  # fmt: skip
         tree = work / "root"
-        step("assemble the root", root.make_root, run, recipe, base_tar, linux, unpacked, libraries, tree)
+        step("add our code, settings and users", root.make_root, run, recipe, platform, tree)
         initrd = work / "initrd"
         step("pack the initramfs", initramfs.make_initramfs, run, recipe, linux, tree, unpacked, work, initrd)
         squashfs = work / "root.squashfs"

@@ -13,6 +13,7 @@ class Machine(msgspec.Struct, frozen=True):
     """`files` maps a word to a file of the FAT; the words are filled into `arguments`, as are port, card and sockets."""
 
     name: str
+    kind: str
     board: str
     files: dict[str, str]
     arguments: tuple[str, ...]
@@ -22,6 +23,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 RASPI3B = Machine(
     name="raspi3b",
+    kind="raspi3b",
     board="raspberrypi-3b",
     files={"u_boot": "emulator/u-boot-raspi3b.bin", "dtb": "bcm2837-rpi-3-b.dtb"},
     # one thread: with several, U-Boot's polling of the SD host starves and a kernel takes minutes to load
@@ -37,6 +39,8 @@ RASPI3B = Machine(
 
 VIRT = Machine(
     name="virt",
+    # without ACPI, QEMU gives the machine its GPIO chip even when firmware is loaded
+    kind="virt,acpi=off",
     board="qemu-virt",
     files={"u_boot": "emulator/u-boot-virt.bin"},
     arguments=(
@@ -57,7 +61,7 @@ def command_line(machine: Machine, folder: Path, files: dict[str, Path], port: i
     words = {name: str(path) for name, path in files.items()} | {"card": str(folder / "card.qcow2"), "port": str(port)}
     sockets = {name: folder / f"{name}.sock" for name in ("qtest", "qmp", "console")}
     return [
-        "qemu-system-aarch64", "-M", machine.name, "-S", "-display", "none", "-monitor", "none", "-nodefaults",
+        "qemu-system-aarch64", "-M", machine.kind, "-S", "-display", "none", "-monitor", "none", "-nodefaults",
         "-chardev", f"socket,id=console,path={sockets['console']},server=on,wait=off,logfile={folder / 'console.log'}",
         "-qtest", f"unix:{sockets['qtest']},server=on,wait=off", "-qtest-log", "/dev/null",
         "-qmp", f"unix:{sockets['qmp']},server=on,wait=off",

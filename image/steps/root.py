@@ -1,7 +1,7 @@
 """The root of a slot: the base, the kernel's modules, firmware, our code with its libraries, and the overlay.
 
 What comes from Debian was configured in `base`; here files are laid down and taken away. Programs of the board run in it
-through emulation three times: to compile Python, to make the system users, and to index libraries.
+through emulation: to compile Python, to make the system users, to index libraries.
 """
 
 import fnmatch
@@ -9,7 +9,6 @@ import os
 import shutil
 from pathlib import Path
 
-from image.cache import key_of
 from image.errors import ImageError
 from image.recipe import HERE, Python, Recipe
 from image.run import Runner
@@ -22,12 +21,6 @@ UNUSED_LIBRARIES = ("bin", "setuptools*", "pkg_resources", "_distutils_hack", "d
 PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
 
-def code_key(recipe: Recipe) -> str:
-    """The key of everything in this tree that ends up in the root."""
-    folders = [TREE / name for name in (*OURS, "rootfs_overlay", "image")]
-    return key_of(recipe, TREE / "requirements.lock", *folders)
-
-
 def install_libraries(run: Runner, python: Python, target: Path) -> None:
     """The locked Python libraries for the board's processor into `target`: wheels only, hashes checked, nothing compiled."""
     run(
@@ -38,38 +31,62 @@ def install_libraries(run: Runner, python: Python, target: Path) -> None:
     )  # fmt: skip
     for name in UNUSED_LIBRARIES:
         for path in target.glob(name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            (shutil.rmtree if path.is_dir() else Path.unlink)(path)
 
 
-def unpack_base(run: Runner, tar: Path, root: Path) -> None:
-    """The base's files with their owners."""
+def unpack_root(run: Runner, tar: Path, root: Path) -> None:
+    """A tar's files with their owners."""
     root.mkdir(parents=True)
     run("tar", "--extract", "--file", tar, "--directory", root, "--numeric-owner", "--same-permissions")
 
 
-def install_code(run: Runner, recipe: Recipe, libraries: Path, root: Path) -> None:
-    """Our packages and their libraries in a private prefix that is a virtual environment of the board's Python."""
-    prefix = root / recipe.python.prefix.lstrip("/")
-    packages = prefix / f"lib/python{recipe.python.version}/site-packages"
+def site_packages(python: Python, root: Path) -> Path:
+    """Where our code and its libraries lie in `root`: the private prefix is a virtual environment of the board's Python."""
+    return root / python.prefix.lstrip("/") / f"lib/python{python.version}/site-packages"
+
+
+def compile_python(run: Runner, root: Path, *folders: str) -> None:
+    """Bytecode by the board's own interpreter, bound to its source by hash and not by time."""
+    run(
+        "chroot", root, "/usr/bin/python3.13", "-I", "-m", "compileall", "-q", "-f", "-j0",
+        "--invalidation-mode=unchecked-hash", *folders, timeout_s=1800,
+    )  # fmt: skip
+
+
+def make_platform(
+    run: Runner, recipe: Recipe, base: Path, kernel: Kernel, unpacked: Path, libraries: Path, work: Path, tar: Path
+) -> None:
+    """All of the root that is not ours, as a tar: Debian, modules, firmware, libraries. Changes with their versions only."""
+    root = work / "platform"
+    unpack_root(run, base, root)
+    install_modules(run, kernel, root)
+    install_firmware(unpacked, root)
+    packages = site_packages(recipe.python, root)
     shutil.copytree(libraries, packages)
+    compile_python(run, root, f"/{packages.relative_to(root)}")
+    run("chroot", root, "ldconfig")
+    prune(root, recipe.prune)
+    run("tar", "--create", "--file", tar, "--directory", root, "--numeric-owner", "--sort=name", ".")
+
+
+def install_code(run: Runner, python: Python, root: Path) -> None:
+    """Our packages in the private prefix, with the programs that a person or a unit starts."""
+    prefix, packages = root / python.prefix.lstrip("/"), site_packages(python, root)
     for name in OURS:
         shutil.copytree(TREE / name, packages / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     shutil.copytree(HERE / "boards", prefix / "boards")
     shutil.copyfile(HERE / "initramfs/mount-data", prefix / "mount-data")
     (prefix / "pyvenv.cfg").write_text(
-        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {recipe.python.version}\n"
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {python.version}\n"
     )
     interpreter = prefix / "bin/python3"
     interpreter.parent.mkdir(exist_ok=True)
-    interpreter.symlink_to(f"/usr/bin/python{recipe.python.version}")
+    interpreter.symlink_to(f"/usr/bin/python{python.version}")
     for name, module in (("viscript", "viscript"), ("apptracker", "services.apptracker")):
         program = prefix / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec {recipe.python.prefix}/bin/python3 -I -m {module} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {python.prefix}/bin/python3 -I -m {module} "$@"\n')
         program.chmod(0o755)
-    run(
-        "chroot", root, f"{recipe.python.prefix}/bin/python3", "-I", "-m", "compileall", "-q", "-f", "-j0",
-        "--invalidation-mode=unchecked-hash", recipe.python.prefix, timeout_s=1800,
-    )  # fmt: skip
+    compile_python(run, root, *(f"/{(packages / name).relative_to(root)}" for name in OURS))
 
 
 def install_firmware(unpacked: Path, root: Path) -> None:
@@ -117,9 +134,8 @@ def lay_overlay(root: Path) -> None:
 
 
 def settle(run: Runner, root: Path) -> None:
-    """System users and the library index, made by the board's own programs; then what differs from run to run goes."""
+    """System users, made by the board's own program; then what differs from run to run goes."""
     run("chroot", root, "systemd-sysusers")
-    run("chroot", root, "ldconfig")
     for name in ("var/cache/ldconfig/aux-cache", "etc/machine-id", "etc/.pwd.lock", "var/lib/systemd/random-seed"):
         (root / name).unlink(missing_ok=True)
     for backup in root.glob("etc/*-"):
@@ -170,15 +186,10 @@ def uncheck_bytecode(root: Path) -> None:
                 path.write_bytes(data[:4] + PYC_HASH_BASED.to_bytes(4, "little") + data[8:])
 
 
-def make_root(
-    run: Runner, recipe: Recipe, base: Path, kernel: Kernel, unpacked: Path, libraries: Path, root: Path
-) -> None:
+def make_root(run: Runner, recipe: Recipe, platform: Path, root: Path) -> None:
     """The whole root, in the order in which later parts may rely on earlier ones."""
-    unpack_base(run, base, root)
-    install_modules(run, kernel, root)
-    install_firmware(unpacked, root)
-    install_code(run, recipe, libraries, root)
+    unpack_root(run, platform, root)
+    install_code(run, recipe.python, root)
     lay_overlay(root)
     settle(run, root)
-    prune(root, recipe.prune)
     uncheck_bytecode(root)

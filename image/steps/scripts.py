@@ -5,6 +5,7 @@ written out per board: its light, its console, its dtb; for boards with two step
 which one it is.
 """
 
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,9 +87,9 @@ def _dtb(part: Part) -> list[str]:
 def _fill(template: str, words: dict[str, str]) -> str:
     for word, value in words.items():
         template = template.replace(f"@{word}@", value)
-    if "@" in template:
-        at = template.index("@")
-        raise ImageError(f"a word of the boot script was not filled in: '{template[at : at + 30]}'")
+    left = re.search(r"@[A-Z0-9_]+@", template)
+    if left:
+        raise ImageError(f"a word of the boot script was not filled in: '{left[0]}' (correct image/steps/scripts.py)")
     return template
 
 
