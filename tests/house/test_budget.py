@@ -38,12 +38,12 @@ __main__.main()
 """
 
 NOT_FOR_A_COMMAND = [
-    *["asyncio", "json", "logging", "psutil", "prompt_toolkit", "rich", "ssl", "subprocess", "yaml"],
+    *["asyncio", "json", "logging", "psutil", "prompt_toolkit", "ssl", "subprocess", "yaml"],
     *["viscript.headless", "viscript.launcher.config", "viscript.launcher.lifecycle", "viscript.launcher.process"],
     *["viscript.launcher.starter", "viscript.shell.interactive", "viscript.signal"],
 ]
 NOT_BEFORE_A_LIGHT = [
-    *["asyncio", "click", "prompt_toolkit", "psutil", "rich", "ssl"],
+    *["asyncio", "click", "prompt_toolkit", "psutil", "ssl"],
     *["skywire_board.checks", "skywire_board.commands", "skywire_board.loop"],
 ]
 
