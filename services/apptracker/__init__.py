@@ -1,2 +1,1 @@
-"""The app tracker: a directory of who offers what, where every entry is leased and vanishes unless renewed.
-"""
+"""The app tracker: a directory of who offers what, where every entry is leased and vanishes unless renewed."""

@@ -27,9 +27,7 @@ from viscript.signal.model import Address, read_address
 @click.option("--register", "endpoint", metavar="ENDPOINT", help="Enter NAME as being at ENDPOINT.")
 @click.option("--key", default="", help="Public key to register with, 64 hex digits.")
 @click.option("--lease", "lease_s", default=USUAL_LEASE_S, help="Seconds the entry lives.", show_default=True)
-def main(
-    address: str, name: str | None, query: bool, endpoint: str | None, key: str, lease_s: float
-) -> None:
+def main(address: str, name: str | None, query: bool, endpoint: str | None, key: str, lease_s: float) -> None:
     """Serve a directory of applications at ADDRESS (host:port), or ask the one there."""
     logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
     try:

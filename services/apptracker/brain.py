@@ -98,9 +98,7 @@ class Directory:
 
     def _query(self, name: str | None, now_s: float) -> Entries:
         entries = [
-            Entry(
-                held.register.name, held.register.endpoint, held.register.key, round(held.ends_s - now_s, 1)
-            )
+            Entry(held.register.name, held.register.endpoint, held.register.key, round(held.ends_s - now_s, 1))
             for held in self._leases.values()
             if name is None or held.register.name == name
         ]
@@ -122,9 +120,7 @@ class Directory:
 
 def _check(request: Register) -> None:
     if not _NAME.fullmatch(request.name):
-        raise RefusedError(
-            f"name {request.name[:80]!r} is not 1 to {MAX_NAME} of letters, digits, '.', '_', '-'"
-        )
+        raise RefusedError(f"name {request.name[:80]!r} is not 1 to {MAX_NAME} of letters, digits, '.', '_', '-'")
     if not _ENDPOINT.fullmatch(request.endpoint):
         raise RefusedError(f"endpoint is not 1 to {MAX_ENDPOINT} printable characters without blanks")
     if not _KEY.fullmatch(request.key):
