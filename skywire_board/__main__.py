@@ -22,7 +22,7 @@ def main() -> None:
         if args[:1] == ["run"] and not {"--help", "-h"} & set(args):
             _run(args[1:], debug=debug)
         else:
-            from skywire_board.commands import cli  # noqa: PLC0415  # not needed to run
+            from skywire_board.commands import cli  # not needed to run
 
             cli.main(args, prog_name="skywire-board")
     except BoardError as error:
@@ -33,9 +33,9 @@ def main() -> None:
 
 
 def _run(args: list[str], *, debug: bool) -> None:
-    import logging  # noqa: PLC0415
+    import logging
 
-    from skywire_board.start import Options, run  # noqa: PLC0415
+    from skywire_board.start import Options, run
 
     level = logging.DEBUG if debug else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
