@@ -130,6 +130,10 @@ class Board:
         known = ("-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "IdentitiesOnly=yes")
         return ["ssh", *SSH_WORDS, *known, "-i", str(self.key), "-p", str(self.port), f"{user}@127.0.0.1"]
 
+    def open_shell(self) -> int:
+        """Hands this terminal to the board's viscript shell over SSH; returns the shell's exit code."""
+        return subprocess.run([*self.ssh_words("viscript"), "-t"], check=False).returncode
+
     def press(self, seconds: float) -> None:
         """Presses the button from outside and lets go again."""
         self.pins.button(pressed=True)

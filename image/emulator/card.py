@@ -7,7 +7,7 @@ carried over block by block, so nothing is mounted and no root is needed.
 import json
 from pathlib import Path
 
-from image.cache import default_cache
+from image.cache import cached, default_cache
 from image.errors import ImageError
 from image.recipe import SECTOR, Disk
 from image.run import Runner
@@ -24,15 +24,13 @@ def find_image(run: Runner, dist: Path, cache: Path | None = None) -> Path:
     packed = sorted(dist.glob("*.img.xz"))
     if not packed:
         raise ImageError(f"no image in '{dist}' (run: sudo image/build)")
-    folder = (cache or default_cache()) / "images"
-    folder.mkdir(parents=True, exist_ok=True)
     digest = run.text("sha256sum", packed[0]).split()[0][:16]
-    image = folder / f"{digest}.img"
-    if not image.exists():
-        draft = image.with_suffix(".part")
-        run("sh", "-c", 'xz -dc "$0" | dd of="$1" bs=1M conv=sparse iflag=fullblock status=none', packed[0], draft)
-        draft.rename(image)
-    return image
+    return cached((cache or default_cache()) / "images", f"{digest}.img", lambda image: _unpack(run, packed[0], image))
+
+
+def _unpack(run: Runner, packed: Path, image: Path) -> None:
+    """Writing straight to a file, xz leaves holes where zeros are; and no pipe hides that a file is damaged."""
+    run("sh", "-c", 'exec xz --decompress --stdout "$0" >"$1"', packed, image)
 
 
 def take_files(run: Runner, image: Path, disk: Disk, names: dict[str, str], folder: Path) -> dict[str, Path]:
@@ -55,7 +53,7 @@ def make_card(run: Runner, image: Path, disk: Disk, folder: Path, authorized_key
 def write_fat_file(run: Runner, image: Path, disk: Disk, card: Path, name: str, text: str) -> None:
     """Puts a text file on the overlay's boot partition. The image's own partition is the starting point."""
     offset, size = disk.fat_lba * SECTOR, disk.fat_mib << 20
-    fat, patch, source = card.with_name("fat.img"), card.with_name("fat.patch"), card.with_name(name)
+    fat, source = card.with_name("fat.img"), card.with_name(name)
     with image.open("rb") as file:
         file.seek(offset)
         before = file.read(size)
@@ -63,21 +61,16 @@ def write_fat_file(run: Runner, image: Path, disk: Disk, card: Path, name: str, 
     source.write_text(text)
     run("mcopy", "-o", "-i", fat, source, f"::{name}")
     after = fat.read_bytes()
-    commands = []
-    with patch.open("wb") as file:
-        for start in range(0, size, BLOCK):
-            if after[start : start + BLOCK] != before[start : start + BLOCK]:
-                file.write(after[start : start + BLOCK])
-                commands.append(start)
-    data = patch.read_bytes()
-    steps: list[str] = []
-    for number, start in enumerate(commands):
-        piece = card.with_name(f"fat.{number}")
-        piece.write_bytes(data[number * BLOCK : (number + 1) * BLOCK])
-        steps += ["-c", f"write -q -s {piece} {offset + start} {BLOCK}"]
-    run("qemu-io", "-f", "qcow2", *steps, card)
-    for rest in (fat, patch, *card.parent.glob("fat.*")):
-        rest.unlink(missing_ok=True)
+    commands: list[str] = []
+    for start in range(0, size, BLOCK):
+        block = after[start : start + BLOCK]
+        if block != before[start : start + BLOCK]:
+            piece = card.with_name(f"fat.{start}")
+            piece.write_bytes(block)
+            commands += ["-c", f"write -q -s {piece} {offset + start} {BLOCK}"]
+    run("qemu-io", "-f", "qcow2", *commands, card)
+    for rest in card.parent.glob("fat.*"):
+        rest.unlink()
 
 
 def virtual_size(run: Runner, card: Path) -> int:

@@ -1,4 +1,4 @@
-"""Lights and button of an emulated board, through its GPIO block's registers: what a person at the board would see and do."""
+"""Lights and button of an emulated board, through its GPIO block's registers: what a person there would see and do."""
 
 from typing import Protocol
 

@@ -6,7 +6,6 @@ The running session listens on a UNIX socket that only its user may open; `--pre
 import json
 import os
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -105,10 +104,8 @@ def show(board: Board, tell: Tell, *, live: bool) -> None:
     last = ""
     while board.running:
         status, activity = board.pins.lights()
-        if answering.since is None:
-            state = "booting"
-        else:
-            state = f"answers SSH since {answering.since - board.started:.0f} s"
+        since = answering.since
+        state = "booting" if since is None else f"answers SSH since {since - board.started:.0f} s"
         line = f"  status {_dot(status)}  activity {_dot(activity)}  {board.seconds:5.0f} s  {state}"
         if live:
             tell(f"\r{line}\033[K")
@@ -120,11 +117,11 @@ def show(board: Board, tell: Tell, *, live: bool) -> None:
 
 
 def shell(board: Board, tell: Tell, deadline_s: float) -> int:
-    """Waits until the board lets us in, then hands the terminal to its viscript shell; returns the shell's exit code."""
+    """Waits until the board lets us in, then opens its viscript shell here; returns the shell's exit code."""
     tell(f"  waiting for {board.machine.name} to answer ...\n")
     board.wait_ssh(deadline_s)
     tell(f"  it answered {board.seconds:.0f} s after power-on\n")
-    return subprocess.run([*board.ssh_words("viscript"), "-t"], check=False).returncode
+    return board.open_shell()
 
 
 class _Greeting:
