@@ -14,8 +14,9 @@ HERE = Path(__file__).parent / "boards"
 
 
 class Gpio(msgspec.Struct, frozen=True):
-    """Lines of one gpiochip, by offset."""
+    """The gpiochip by its label, and lines of it by offset."""
 
+    chip: str = ""
     status_led: int | None = None
     activity_led: int | None = None
     button: int | None = None
@@ -27,8 +28,7 @@ class Board(msgspec.Struct, frozen=True):
     """One file of boards/.
 
     `dtb` as in the kernel's tree, the first as U-Boot's `fdtfile` says it; `fat_dtb` further names under which the
-    firmware looks for them; `stepping` a path in the firmware's device tree and what is compatible there where the
-    second dtb belongs.
+    firmware looks for them; `stepping` the revision codes that need the first of two dtbs: all others need the second.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Board(msgspec.Struct, frozen=True):
     console: str
     gpio: Gpio = Gpio()
     fat_dtb: dict[str, str] = {}
-    stepping: dict[str, str] = {}
+    stepping: tuple[int, ...] = ()
     slug: str = ""
 
 
@@ -50,6 +50,10 @@ def read_boards(folder: Path = HERE) -> list[Board]:
             board = msgspec.convert(yaml.safe_load(path.read_text()), Board)
         except (yaml.YAMLError, msgspec.ValidationError) as error:
             raise RecipeError(f"board '{path}': {error} (correct the file)") from error
+        if len(board.dtb) > 2 or (len(board.dtb) == 2) != bool(board.stepping):
+            raise RecipeError(
+                f"board '{path}': two dtbs need the revision codes of the first as `stepping`, one needs none"
+            )
         boards.append(msgspec.structs.replace(board, slug=path.stem))
     if not boards:
         raise RecipeError(f"no board files in '{folder}'")

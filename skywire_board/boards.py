@@ -42,7 +42,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     onboard_led: list[str]
     console: str
     fat_dtb: dict[str, str] = {}
-    stepping: dict[str, str] = {}
+    stepping: list[int] = []
 
 
 UNKNOWN = Board("unknown board", [], [], [], None, ["ACT", "led0"], "")

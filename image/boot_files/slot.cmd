@@ -11,16 +11,17 @@ setenv console
 setenv dtb_lba
 setenv bad
 
-# load: ${n} bytes from ${lba} of the slot to ${to}, and the CRC over them must be ${sum}
-setenv load 'setexpr at ${slot_lba} + ${lba}; setexpr count ${n} + 1ff; setexpr count ${count} / 200; ${devtype} read ${to} ${at} ${count} && crc32 ${to} ${n} ${sum_at}; setexpr.l got *${sum_at}; if itest ${got} != ${sum}; then echo "SKY bad sum at ${lba}: ${got}, want ${sum}"; setenv bad 1; fi'
+# load: ${n} bytes from ${lba} of the slot to ${to}, and the CRC over them must be ${sum} (${mus} in U-Boots that
+# store it in the other byte order)
+setenv load 'setexpr at ${slot_lba} + ${lba}; setexpr count ${n} + 1ff; setexpr count ${count} / 200; ${devtype} read ${to} ${at} ${count} && crc32 ${to} ${n} ${sum_at}; setexpr.l got *${sum_at}; if itest ${got} != ${sum} && itest ${got} != ${mus}; then echo "SKY bad sum at ${lba}: ${got}, want ${sum}"; setenv bad 1; fi'
 
 @BOARDS@
-setenv lba @KERNEL_LBA@; setenv n @KERNEL_BYTES@; setenv sum @KERNEL_SUM@; setenv to ${kernel}; run load
-setenv lba @INITRD_LBA@; setenv n @INITRD_BYTES@; setenv sum @INITRD_SUM@; setenv to ${initrd}; run load
+setenv lba @KERNEL_LBA@; setenv n @KERNEL_BYTES@; @KERNEL_SUMS@; setenv to ${kernel}; run load
+setenv lba @INITRD_LBA@; setenv n @INITRD_BYTES@; @INITRD_SUMS@; setenv to ${initrd}; run load
 setenv fdt ${fdt_addr}
 test -n "${fdt}" || setenv fdt ${fdtcontroladdr}
 if test -n "${dtb_lba}"; then
-  setenv lba ${dtb_lba}; setenv n ${dtb_n}; setenv sum ${dtb_sum}; setenv to ${dtb}; run load
+  setenv lba ${dtb_lba}; setenv n ${dtb_n}; setenv sum ${dtb_sum}; setenv mus ${dtb_mus}; setenv to ${dtb}; run load
   setenv fdt ${dtb}
 fi
 setenv bootargs "${console} sky.slot=${slot} sky.linear=@ROOT_LBA@ sky.blocks=@ROOT_BLOCKS@ sky.tree=@TREE_BLOCK@ sky.hash=@ROOT_HASH@ sky.salt=@SALT@ @KERNEL_ARGS@"

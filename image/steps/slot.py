@@ -16,13 +16,13 @@ from image.boards import Board
 from image.errors import ImageError
 from image.recipe import SECTOR, Recipe
 from image.run import Runner
-from image.steps.scripts import SCRIPT_SECTORS, Part, crc_word, pack_script, render_slot
+from image.steps.scripts import SCRIPT_SECTORS, Part, crc_words, pack_script, render_slot
 
 BLOCK = 4096
 
 
 class Boot(msgspec.Struct, frozen=True):
-    """Files that U-Boot loads from a slot: kernel, initramfs, and the folder in which the boards' dtb names are looked up."""
+    """Files that U-Boot loads from a slot: kernel, initramfs, and the folder below which the boards' dtbs lie."""
 
     kernel: Path
     initrd: Path
@@ -32,7 +32,8 @@ class Boot(msgspec.Struct, frozen=True):
 def make_squashfs(run: Runner, recipe: Recipe, root: Path, target: Path) -> None:
     """The root as squashfs: times, order and block layout depend on its contents alone."""
     run(
-        "env", "-u", "SOURCE_DATE_EPOCH", "mksquashfs", root, target, "-quiet", "-no-progress", "-noappend", "-no-xattrs", "-no-exports", "-b", "256K",
+        "env", "-u", "SOURCE_DATE_EPOCH", "mksquashfs", root, target,
+        "-quiet", "-no-progress", "-noappend", "-no-xattrs", "-no-exports", "-b", "256K",
         "-comp", recipe.squashfs.compression, "-Xcompression-level", str(recipe.squashfs.level),
         "-all-time", str(recipe.epoch), "-mkfs-time", str(recipe.epoch), timeout_s=3600,
     )  # fmt: skip
@@ -64,7 +65,7 @@ def make_slot(
         slot.seek(SCRIPT_SECTORS * SECTOR)
         for name, path in files.items():
             data = path.read_bytes()
-            parts[name] = Part(_align(slot.tell()) // SECTOR, len(data), crc_word(data))
+            parts[name] = Part(_align(slot.tell()) // SECTOR, len(data), crc_words(data))
             slot.seek(_align(slot.tell()))
             slot.write(data)
         places = []

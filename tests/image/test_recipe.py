@@ -40,6 +40,7 @@ def test_a_wrong_recipe_is_refused(tmp_path: Path, old: str, new: str, message: 
         ("status_led: 17", "status_led: red", r"Expected `int \| null`, got `str` - at `\$.gpio.status_led`"),
         ("console:", "konsole:", r"missing required field `console`"),
         ("fat_dtb:", "fat_dtb: [1]\nx:", r"Expected `object`, got `array` - at `\$.fat_dtb`"),
+        ("fat_dtb:", "stepping: [0xc04170]\nfat_dtb:", "two dtbs need the revision codes"),
     ],
 )
 def test_a_wrong_board_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:

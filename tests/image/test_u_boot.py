@@ -25,7 +25,7 @@ ARM64_ANY_PLACE = 1 << 3  # Documentation/arch/arm64/booting.rst, flags
 # Commands of the scripts and the symbol that brings them; those without one are always there with hush.
 COMMANDS = {
     "booti": "CMD_BOOTI", "crc32": "CMD_CRC32", "echo": "CMD_ECHO", "env export": "CMD_EXPORTENV",
-    "env import": "CMD_IMPORTENV", "fdt": "CMD_FDT", "gpio": "CMD_GPIO", "itest": "CMD_ITEST", "mw": "CMD_MEMORY",
+    "env import": "CMD_IMPORTENV", "gpio": "CMD_GPIO", "itest": "CMD_ITEST", "mw": "CMD_MEMORY",
     "part": "CMD_PART", "reset": "HUSH_PARSER", "run": "CMD_RUN", "setenv": "HUSH_PARSER", "setexpr": "CMD_SETEXPR",
     "source": "CMD_SOURCE", "test": "HUSH_PARSER",
 }  # fmt: skip
@@ -57,7 +57,8 @@ def read_u_boot(folder: Path, package: str, name: str) -> UBoot:
 @pytest.fixture(scope="module")
 def scripts() -> str:
     boards = read_boards()
-    parts = {name: Part(1, 2, "3") for name in ("kernel", "initrd", *(dtb for board in boards for dtb in board.dtb))}
+    names = ("kernel", "initrd", *(dtb for board in boards for dtb in board.dtb))
+    parts = {name: Part(1, 2, ("3", "4")) for name in names}
     words = dict.fromkeys(("ROOT_LBA", "ROOT_BLOCKS", "TREE_BLOCK", "ROOT_HASH", "SALT", "KERNEL_ARGS"), "0")
     return render_boot(boards, read_recipe().disk.state_sectors) + render_slot(boards, parts, words)
 
@@ -115,10 +116,13 @@ def test_u_boot_knows_the_board_and_drives_its_card_and_console(
         assert holds(binary, tree.alias(console.split(":")[0]).compatible), name
 
 
-@pytest.mark.parametrize("dtb", ["broadcom/bcm2837-rpi-3-b.dtb", "broadcom/bcm2711-rpi-4-b.dtb"])
-def test_u_boot_can_light_the_led(dtb: str, kernel: Kernel, u_boots: dict[str, UBoot]) -> None:
-    (pins,) = [node for node in Tree(kernel.dtbs / dtb).devices() if node.name == "gpio@7e200000"]
-    assert holds(u_boots["rpi_arm64"].binary, pins.compatible)
+@each_board
+def test_u_boot_drives_the_pins_of_boards_whose_light_it_lights(
+    board: Board, kernel: Kernel, scripts: str, u_boots: dict[str, UBoot]
+) -> None:
+    lights = f'if test "${{fdtfile}}" = "{board.dtb[0]}"; then gpio ' in scripts
+    pins = [node for node in Tree(kernel.dtbs / board.dtb[0]).devices() if node.name == "gpio@7e200000"]
+    assert lights == any(holds(u_boots["rpi_arm64"].binary, node.compatible) for node in pins)
 
 
 def holds(binary: bytes, words: list[str]) -> bool:
