@@ -1,18 +1,20 @@
 """`image/build` and `image/boot`: the command lines, and the only place of this package that prints or exits."""
 
+import os
+import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from image.cache import default_cache
 from image.errors import ImageError
 
+if TYPE_CHECKING:
+    from image.steps.deliver import Figures
+
 SHELL_DEADLINE_S = 900
-
-
-def _megabytes(size: int) -> float:
-    return size / 1e6
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +28,7 @@ def main() -> None:
 @click.option(
     "--dist", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, help="Where the results go."
 )
-@click.option("--work", type=click.Path(path_type=Path), help="Work folder, emptied first; default: in the cache.")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder to work in; default: the cache.")
 @click.option("--uncompressed", is_flag=True, help="Leave the .img and skip the .img.xz.")
 def build(mirror: str | None, cache: Path | None, dist: Path, work: Path | None, uncompressed: bool) -> None:
     """Build the card image into dist/, as root (or with sudo), on Debian 12 or 13.
@@ -35,27 +37,47 @@ def build(mirror: str | None, cache: Path | None, dist: Path, work: Path | None,
     Example:
       sudo image/build
       xz -dc dist/skywire-board-arm64.img.xz | sudo dd of=/dev/sdX bs=4M conv=fsync
+
+    The cache ($XDG_CACHE_HOME/skywire-board, else ~/.cache/skywire-board) may be removed at any time. Every build
+    removes what killed builds left in it, what was not used for 30 days, and all but the newest three roots.
     """
     from image import conductor
-    from image.recipe import read_recipe
 
-    if sys.platform != "linux" or __import__("os").geteuid() != 0:
+    if os.geteuid() != 0:
         raise ImageError("building needs root, since the image's files belong to other users (run: sudo image/build)")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     wish = conductor.Wish(
         cache=cache or default_cache(), dist=dist, mirror=mirror, compress=not uncompressed, work=work
     )
-    done = conductor.build(wish, lambda text: click.echo(text, nl=False))
+    try:
+        built = conductor.build(wish, _tell)
+    except KeyboardInterrupt:
+        raise ImageError(
+            f"stopped; '{dist}' holds the results that it held before (run it again at any time)"
+        ) from None
+    _print_aims(built.figures)
+    click.echo(f"\n  {built.packed or built.image}\n  next: image/boot")
+
+
+def _print_aims(figures: "Figures") -> None:
+    from image.recipe import read_recipe
+
     aims = read_recipe().aims
+    title, aim_s = ("from nothing", aims.cold_build_s) if figures.cold else ("with a warm cache", aims.warm_build_s)
     rows = [
-        ("build " + ("from nothing" if done.cold else "with a warm cache"), done.seconds, aims.cold_build_s if done.cold else aims.warm_build_s, "s"),
-        ("root, unpacked", _megabytes(done.root_bytes), aims.root_mb, "MB"),
-    ]  # fmt: skip
-    if done.packed_bytes is not None:
-        rows.append((".img.xz", _megabytes(done.packed_bytes), aims.image_xz_mb, "MB"))
+        (f"build {title}", figures.seconds, aim_s, "s"),
+        ("root, unpacked", figures.root_bytes / 1e6, aims.root_mb, "MB"),
+    ]
+    if figures.packed_bytes is not None:
+        rows.append((".img.xz", figures.packed_bytes / 1e6, aims.image_xz_mb, "MB"))
     click.echo()
     for what, seen, aim, unit in rows:
         click.echo(f"  {what:<28} {seen:7.1f} {unit:<2}  aim {aim:5.0f} {unit:<2}  {'ok' if seen <= aim else 'MISSED'}")
-    click.echo(f"\n  {done.packed or done.image}\n  next: image/boot")
+
+
+def _tell(text: str) -> None:
+    click.echo(text, nl=False)
 
 
 @main.command()
@@ -94,9 +116,6 @@ def _boot(machine: str, shell: bool, dist: Path) -> int:
     from image.run import Runner
     from image.tools import BOOT, install_tools
 
-    def tell(text: str) -> None:
-        click.echo(text, nl=False)
-
     with tempfile.TemporaryDirectory(prefix="skywire-board-") as folder, Path(folder, "boot.log").open("w") as log:
         run = Runner(log, read_recipe().epoch)
         install_tools(run, BOOT)
@@ -105,10 +124,10 @@ def _boot(machine: str, shell: bool, dist: Path) -> int:
         try:
             with board:
                 if shell:
-                    return session.shell(board, tell, SHELL_DEADLINE_S)
-                session.show(board, tell, live=sys.stdout.isatty())
+                    return session.shell(board, _tell, SHELL_DEADLINE_S)
+                session.show(board, _tell, live=sys.stdout.isatty())
         except KeyboardInterrupt:
-            tell("\n")
+            _tell("\n")
         finally:
             control.close()
     return 0
@@ -117,6 +136,6 @@ def _boot(machine: str, shell: bool, dist: Path) -> int:
 if __name__ == "__main__":
     try:
         main(prog_name="image")
-    except ImageError as error:
+    except (ImageError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -1,27 +1,29 @@
-"""The build, read from top to bottom: settle all that can fail without touching the machine, then make one thing after the other.
+"""The build, read from top to bottom: settle what can fail without touching the machine, then make one after the other.
 
 Everything is made in a work folder of its own and moved to `dist` at the end, so a build that was cut leaves the former
-result in place.
+result in place. This module holds the order and the reasons of the cache; how a thing is made is in `steps`.
 """
 
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from image.boards import read_boards
-from image.cache import cached, key_of
+from image.boards import Board, read_boards
+from image.cache import cached, clear_drafts, clear_unused, hold, key_of
 from image.errors import ImageError, StepError
 from image.recipe import HERE, Recipe, read_recipe
 from image.run import Runner
-from image.steps import base, card, initramfs, kernel, manifest, packages, root, slot
+from image.steps import base, card, deliver, initramfs, kernel, manifest, packages, root, slot
+from image.steps.deliver import Figures
 from image.tools import BUILD, install_tools
 
 NAME = "skywire-board-arm64"
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -36,128 +38,187 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Built(msgspec.Struct, frozen=True):
-    """What the build left: files, sizes in bytes, seconds, and whether the base root had to be made."""
+    """What the build left: the files, and the figures that lie beside them."""
 
     image: Path
     packed: Path | None
-    root_bytes: int
-    image_bytes: int
-    packed_bytes: int | None
-    seconds: float
+    figures: Figures
+
+
+class Platform(msgspec.Struct, frozen=True):
+    """All of the root that is not ours, from the cache, and the unpacked packages that the card is made of as well."""
+
+    tar: Path
+    unpacked: Path
+    linux: kernel.Kernel
     cold: bool
 
 
 class Progress:
-    """Says which step runs and how long it took; a step that fails is named in the error."""
+    """Runs steps, says which one runs and how long it took; one that fails is named in the error."""
 
     def __init__(self, run: Runner, log: Path, tell: Callable[[str], None]) -> None:
         self._run, self._log, self._tell = run, log, tell
-        self.started = time.monotonic()
+        self._started = time.monotonic()
 
-    def __call__(self, title: str, step: Callable[..., T], *args: Any) -> T:
+    @property
+    def seconds(self) -> float:
+        """Since the build began."""
+        return time.monotonic() - self._started
+
+    def __call__(self, title: str, step: Callable[Concatenate[Runner, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         begin = time.monotonic()
         self._run.say(f"=== {title}")
         self._tell(f"  {title:<52}")
         try:
-            result = step(*args)
+            result = step(self._run, *args, **kwargs)
         except (ImageError, OSError) as error:
+            self._tell(" failed\n")
             raise StepError(f"step '{title}' failed: {error}\n(everything it said is in '{self._log}')") from error
+        except KeyboardInterrupt:
+            self._tell("stopped\n")
+            raise
         self._tell(f"{time.monotonic() - begin:7.1f} s\n")
         return result
+
+    def once(self, title: str, entry: Path, make: Callable[[Runner, Path], None]) -> Path:
+        """A step whose result is taken from the cache when it is there."""
+        return self(title, lambda run: cached(entry.parent, entry.name, lambda draft: make(run, draft)))
 
 
 def build(wish: Wish, tell: Callable[[str], None]) -> Built:
     """Builds the image and leaves it in `wish.dist`; raises StepError naming step, command and log."""
     recipe, boards = read_recipe(), read_boards()
     kernel.read_modules()
-    wish.dist.mkdir(parents=True, exist_ok=True)
-    log = wish.dist / "build.log"
-    with log.open("w") as sink, _work_folder(wish) as work:
-        run = Runner(sink, recipe.epoch)
-        step = Progress(run, log, tell)
-        step("install the tools that are missing", install_tools, run, BUILD)
-        mirror = packages.find_mirror(run, wish.mirror)
-        apt = step("read Debian's package lists", packages.open_apt, run, recipe.debian, mirror, work / "apt")
-        chosen = step("resolve the packages", packages.resolve, run, recipe.debian, apt)
-        pool = wish.cache / "debs"
-        step("fetch the packages", packages.fetch, run, chosen, apt, pool, work / "apt/archives")
-        step("enable emulation of arm64", base.enable_emulation, run)
+    with _alone(wish) as work, _log(wish) as log:
+        step = Progress(Runner(log, recipe.epoch), Path(log.name), tell)
+        step("install the tools that are missing", install_tools, BUILD)
+        chosen = _fetch_packages(step, wish, recipe, work)
+        platform = _make_platform(step, wish, recipe, chosen, work)
 
-        base_key = key_of(recipe.debian, recipe.epoch, [p for p in chosen if p.installed], HERE / "steps/base.py")
-        cold = not (wish.cache / "base" / f"{base_key}.tar").exists()
-        base_tar = step("install Debian into the base root", cached, wish.cache / "base", f"{base_key}.tar",
-            lambda tar: base.make_base(run, recipe.debian, chosen, pool, work, tar))  # fmt: skip
-        unpacked = step("unpack firmware, U-Boot and kernel", _unpack, run, wish, recipe, chosen, pool)
-        linux = kernel.open_kernel(unpacked / "kernel")
-        lock = root.TREE / "requirements.lock"
-        libraries = step(
-            "fetch the Python libraries", cached, wish.cache / "python", key_of(recipe.python, lock),
-            lambda folder: root.install_libraries(run, recipe.python, folder),
-        )  # fmt: skip
-        platform_key = key_of(base_key, chosen, recipe, lock, HERE / "modules.yaml", HERE / "steps")
-        platform = step(
-            "lay modules, firmware and libraries over the base", cached, wish.cache / "platform", f"{platform_key}.tar",
-            lambda tar: root.make_platform(run, recipe, base_tar, linux, unpacked, libraries, work, tar),
-        )  # fmt: skip
-        tree = work / "root"
-        step("add our code, settings and users", root.make_root, run, recipe, platform, tree)
-        initrd = work / "initrd"
-        step("pack the initramfs", initramfs.make_initramfs, run, recipe, linux, tree, unpacked, work, initrd)
-        squashfs = work / "root.squashfs"
-        step("pack the root", slot.make_squashfs, run, recipe, tree, squashfs)
-        parts = slot.Boot(kernel=unpacked / "kernel.gz", initrd=initrd, dtbs=linux.dtbs)
-        slot_file, fat, image = work / "slot", work / "fat.img", work / f"{NAME}.img"
-        step("lay out the slot", slot.make_slot, run, recipe, boards, parts, squashfs, work, slot_file)
-        files = card.fat_files(run, recipe, boards, unpacked, linux.dtbs, work)
-        step("make the boot partition", card.make_fat, run, recipe, files, work, fat)
-        step("make the card", card.make_card, run, recipe, fat, slot_file, image)
-        root_bytes = int(run.text("du", "--summarize", "--bytes", tree).split()[0])
-        packed = step("compress the image", _compress, run, image) if wish.compress else None
-        _deliver(run, wish, image, packed, manifest.render_manifest(chosen))
-        return Built(
-            image=wish.dist / image.name, packed=wish.dist / packed.name if packed else None, root_bytes=root_bytes,
-            image_bytes=(wish.dist / image.name).stat().st_size,
-            packed_bytes=(wish.dist / packed.name).stat().st_size if packed else None,
-            seconds=time.monotonic() - step.started, cold=cold,
-        )  # fmt: skip
+        tree, image = work / "root", work / f"{NAME}.img"
+        step("add our code, settings and users", root.make_root, recipe, platform.tar, tree)
+        slot_file = _make_slot(step, recipe, boards, platform, tree, work)
+        fat = _make_fat(step, recipe, boards, platform, work)
+        step("make the card", card.make_card, recipe, fat, slot_file, image)
+
+        packed = step("compress the image", _compress, image) if wish.compress else None
+        rows, root_bytes = manifest.render_manifest(chosen), step("measure the root", _measure, tree)
+        figures = step("leave the results", _deliver, wish.dist, image, packed, rows, step, root_bytes, platform.cold)
+        clear_unused(wish.cache)
+        return Built(wish.dist / image.name, wish.dist / packed.name if packed else None, figures)
+
+
+def _fetch_packages(step: Progress, wish: Wish, recipe: Recipe, work: Path) -> list[packages.Package]:
+    """The packages that the recipe means today, all of them in the cache's pool."""
+    mirror = step("find the mirror", packages.find_mirror, wish.mirror)
+    apt = step("read Debian's package lists", packages.open_apt, recipe.debian, mirror, work / "apt")
+    chosen = step("resolve the packages", packages.resolve, recipe.debian, apt)
+    step("fetch the packages", packages.fetch, chosen, apt, _pool(wish), work / "apt/archives")
+    return chosen
+
+
+def _make_platform(step: Progress, wish: Wish, recipe: Recipe, chosen: list[packages.Package], work: Path) -> Platform:
+    """Each part under a key of what it is made of: a change of our code alone finds all of them in the cache."""
+    steps, modules, lock = HERE / "steps", HERE / "modules.yaml", root.TREE / "requirements.lock"
+    step("enable emulation of arm64", base.enable_emulation)
+
+    base_key = key_of(recipe.debian, recipe.epoch, [p for p in chosen if p.installed], steps / "base.py")
+    base_tar = wish.cache / "base" / f"{base_key}.tar"
+    cold = not base_tar.exists()
+    step.once("install Debian into the base root", base_tar,
+        lambda run, tar: base.make_base(run, recipe.debian, chosen, _pool(wish), work, tar))  # fmt: skip
+
+    unpacked = wish.cache / "unpacked" / key_of([p for p in chosen if not p.installed], steps / "kernel.py")
+    step.once("unpack firmware, U-Boot and kernel", unpacked,
+        lambda run, folder: _unpack(run, recipe, chosen, _pool(wish), folder))  # fmt: skip
+    linux = kernel.open_kernel(unpacked / "kernel")
+
+    libraries = wish.cache / "python" / key_of(recipe.python, lock)
+    step.once("fetch the Python libraries", libraries,
+        lambda run, folder: root.install_libraries(run, recipe.python, folder))  # fmt: skip
+
+    causes = (recipe.epoch, recipe.python, recipe.prune, lock, modules, steps / "kernel.py", steps / "root.py")
+    platform = wish.cache / "platform" / f"{key_of(base_key, chosen, *causes)}.tar"
+    step.once("lay modules, firmware and libraries over the base", platform,
+        lambda run, tar: root.make_platform(run, recipe, base_tar, linux, unpacked, libraries, work, tar))  # fmt: skip
+    return Platform(platform, unpacked, linux, cold)
+
+
+def _make_slot(step: Progress, recipe: Recipe, boards: list[Board], platform: Platform, tree: Path, work: Path) -> Path:
+    """Everything that an update will replace, in one file."""
+    initrd, squashfs, target = work / "initrd", work / "root.squashfs", work / "slot"
+    unpacked, linux = platform.unpacked, platform.linux
+    step("pack the initramfs", initramfs.make_initramfs, recipe, linux, tree, unpacked, work, initrd)
+    step("pack the root", slot.make_squashfs, recipe, tree, squashfs)
+    parts = slot.Boot(kernel=unpacked / "kernel.gz", initrd=initrd, dtbs=linux.dtbs)
+    step("lay out the slot", slot.make_slot, recipe, boards, parts, squashfs, work, target)
+    return target
+
+
+def _make_fat(step: Progress, recipe: Recipe, boards: list[Board], platform: Platform, work: Path) -> Path:
+    """The boot partition, which no update replaces."""
+    target = work / "fat.img"
+    dtbs = platform.linux.dtbs
+    files = step("gather the boot files", card.fat_files, recipe, boards, platform.unpacked, dtbs, work)
+    step("make the boot partition", card.make_fat, recipe, files, work, target)
+    return target
 
 
 @contextmanager
-def _work_folder(wish: Wish):  # type: ignore[no-untyped-def]
-    folder = wish.work or wish.cache / "work"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
+def _alone(wish: Wish) -> Iterator[Path]:
+    """An empty work folder, while no other build uses it or the cache; the one that a killed build left goes."""
+    places = {(wish.work or wish.cache).resolve(), wish.cache.resolve()}
+    folder = (wish.work or wish.cache) / f"{NAME}.work"
+    with ExitStack() as held:
+        for place in sorted(places):
+            held.enter_context(hold(place))
+        clear_drafts(wish.cache)
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unpack(run: Runner, wish: Wish, recipe: Recipe, chosen: list[packages.Package], pool: Path) -> Path:
-    def make(folder: Path) -> None:
-        folder.mkdir(parents=True)
-        for package in chosen:
-            if package.name in recipe.debian.unpacked:
-                run("dpkg-deb", "--extract", packages.in_pool(pool, package), folder / package.name)
-        kernel.unpack_kernel(run, chosen, pool, folder / "kernel")
-        kernel.compress_kernel(kernel.open_kernel(folder / "kernel"), folder / "kernel.gz")
+def _log(wish: Wish) -> IO[str]:
+    wish.dist.mkdir(parents=True, exist_ok=True)
+    return (wish.dist / "build.log").open("w")
 
-    key = key_of([p for p in chosen if not p.installed], HERE / "steps/kernel.py")
-    return cached(wish.cache / "unpacked", key, make)
+
+def _pool(wish: Wish) -> Path:
+    return wish.cache / "debs"
+
+
+def _unpack(run: Runner, recipe: Recipe, chosen: list[packages.Package], pool: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for package in chosen:
+        if package.name in recipe.debian.unpacked:
+            run("dpkg-deb", "--extract", packages.in_pool(pool, package), folder / package.name)
+    kernel.unpack_kernel(run, chosen, pool, folder / "kernel")
+    kernel.compress_kernel(kernel.open_kernel(folder / "kernel"), folder / "kernel.gz")
 
 
 def _compress(run: Runner, image: Path) -> Path:
     """xz with fixed threads and block size, so that the same image packs to the same bytes on any machine."""
-    run("xz", "--keep", "--force", "--threads=2", "--block-size=16MiB", "-1", image, timeout_s=3600)
-    return image.with_name(image.name + ".xz")
+    run("xz", "--keep", "--force", "--threads=2", "--block-size=16MiB", "-1", image)
+    return image.with_name(f"{image.name}.xz")
 
 
-def _deliver(run: Runner, wish: Wish, image: Path, packed: Path | None, rows: str) -> None:
-    for old in wish.dist.glob(f"{NAME}.*"):
-        old.unlink()
-    listing = wish.dist / f"{NAME}.manifest.tsv"
-    listing.write_text(rows)
-    for made in filter(None, (image, packed)):
-        run("cp", "--sparse=always", made, wish.dist)
-    names = [path.name for path in (image, packed, listing) if path]
-    (wish.dist / "SHA256SUMS").write_text(run("sha256sum", *names, cwd=wish.dist).decode())
+def _measure(run: Runner, tree: Path) -> int:
+    return int(run.text("du", "--summarize", "--bytes", tree).split()[0])
+
+
+def _deliver(
+    run: Runner, dist: Path, image: Path, packed: Path | None, rows: str, step: Progress, root_bytes: int, cold: bool
+) -> Figures:
+    with deliver.drafts(dist, NAME) as folder:
+        for made in filter(None, (image, packed)):
+            run("cp", "--sparse=always", made, folder)
+        (folder / f"{NAME}.manifest.tsv").write_text(rows)
+        deliver.write_sums(run, folder)
+        packed_bytes = packed.stat().st_size if packed else None
+        figures = Figures(step.seconds, cold, root_bytes, image.stat().st_size, packed_bytes)
+        deliver.write_figures(figures, folder / f"{NAME}.figures.json")
+    return figures

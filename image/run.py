@@ -5,14 +5,18 @@ decides nothing.
 """
 
 import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from image.errors import CommandError, ImageError
 
 TAIL_LINES = 15
+LOGGED_LETTERS = 20_000
+LAST_WORDS_S = 20
 
 
 class Runner:
@@ -46,27 +50,44 @@ class Runner:
         words = [str(word) for word in argv]
         self.say("$ " + " ".join(words))
         try:
-            done = subprocess.run(
-                words, input=stdin, capture_output=True, cwd=cwd, env=self._env | dict(env or {}),
-                timeout=timeout_s, check=False,
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, cwd=str(cwd) if cwd else None, env=self._env | dict(env or {}), start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError as error:
-            raise ImageError(f"program '{words[0]}' is missing (run: image/build --install-tools)") from error
-        except subprocess.TimeoutExpired as error:
-            raise ImageError(f"'{words[0]}' gave no result within {timeout_s:.0f} s") from error
-        said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
-        self.say(said[:20000])
-        if done.returncode:
-            raise CommandError(words, done.returncode, "\n".join(said.splitlines()[-TAIL_LINES:]))
-        return done.stdout
+            if error.filename != words[0]:
+                raise
+            raise ImageError(f"program '{words[0]}' is missing (install it; is it named in image/tools.py?)") from error
+        with process, _ended(process):
+            try:
+                out, err = process.communicate(stdin, timeout_s)
+            except subprocess.TimeoutExpired as error:
+                raise ImageError(f"'{words[0]}' gave no result within {timeout_s:.0f} s") from error
+        said = _readable(out) + _readable(err)
+        self.say(said if process.returncode else said[:LOGGED_LETTERS])
+        if process.returncode:
+            raise CommandError(words, process.returncode, "\n".join(said.splitlines()[-TAIL_LINES:]))
+        return out
 
     def text(self, *argv: str | Path, cwd: Path | None = None) -> str:
         """Standard output as stripped text."""
         return self(*argv, cwd=cwd).decode().strip()
 
 
-def digest_lines(parts: Sequence[str]) -> str:
-    """A short content key: SHA-256 over the parts, one per line, first 16 hex digits."""
-    import hashlib
+def _readable(said: bytes) -> str:
+    return f"({len(said)} bytes)\n" if b"\0" in said else said.decode(errors="replace")
 
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+@contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Whatever stops us stops the program and all it started, with time to unmount what it has mounted."""
+    try:
+        yield
+    except BaseException:
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, end)
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=LAST_WORDS_S)
+                break
+        raise

@@ -31,7 +31,7 @@ class FatFile(msgspec.Struct, frozen=True):
 
 
 def boot_state(seq: int = 1) -> bytes:
-    """A fresh boot-state sector in U-Boot's environment format: CRC-32 (little endian), then NAME=value, NUL-separated."""
+    """A fresh boot-state sector in U-Boot's environment format: CRC-32 (little endian), NAME=value with NUL each."""
     text = f"SKY_A_LEFT=3\0SKY_B_LEFT=3\0SKY_ORDER=A B\0SKY_SEQ={seq:x}\0".encode().ljust(SECTOR - 4, b"\0")
     return zlib.crc32(text).to_bytes(4, "little") + text
 
@@ -39,7 +39,7 @@ def boot_state(seq: int = 1) -> bytes:
 def fat_files(
     run: Runner, recipe: Recipe, boards: list[Board], unpacked: Path, dtbs: Path, work: Path
 ) -> list[FatFile]:
-    """Everything on the FAT: the boards' firmware and dtbs, U-Boot for cards and for the emulator, boot.scr, people's files."""
+    """Everything on the FAT: firmware and dtbs of the boards, U-Boot for them and QEMU, boot.scr, people's files."""
     script = work / "boot.scr"
     script.write_bytes(pack_script(run, render_boot(boards, recipe.disk.state_sectors), work, "boot"))
     lights = sorted(
@@ -99,15 +99,8 @@ def make_card(run: Runner, recipe: Recipe, fat: Path, slot: Path, target: Path) 
         card.truncate(whole)
     run("sfdisk", "--quiet", target, stdin=partition_script(disk).encode())
     for path, lba in ((fat, disk.fat_lba), (slot, disk.slot_lbas[0])):
-        run(
-            "dd",
-            f"if={path}",
-            f"of={target}",
-            "bs=1M",
-            f"seek={lba // SECTORS_PER_MIB}",
-            "conv=notrunc,sparse",
-            "status=none",
-        )
+        place = f"seek={lba // SECTORS_PER_MIB}"
+        run("dd", f"if={path}", f"of={target}", "bs=1M", place, "conv=notrunc,sparse", "status=none")
     with target.open("r+b") as card:
         for number, sector in enumerate(disk.state_sectors):
             card.seek(sector * SECTOR)

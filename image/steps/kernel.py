@@ -1,6 +1,6 @@
 """The kernel: which modules go on the card, the compressed kernel, and each board's dtb.
 
-Modules are chosen by name from modules.yaml; what they depend on is read from depmod's own index, so nothing is guessed.
+Modules are chosen by name from modules.yaml; what they depend on is read from depmod's own index, not guessed.
 """
 
 import fnmatch

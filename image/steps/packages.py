@@ -1,8 +1,8 @@
 """Debian packages: which ones the recipe means today, and their files in the cache's pool.
 
 The machine's own apt resolves and downloads, in a private state of its own for the board's architecture, with Debian's
-archive keys: so the mirror is the machine's, and every index and package is verified. A package is kept in the pool under
-its SHA-256, and what was resolved is a plain list, the first half of the manifest.
+archive keys: so the mirror is the machine's, and every index and package is verified. A package is kept in the pool
+under its SHA-256, and what was resolved is a plain list, the first half of the manifest.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from image.cache import mark_used
 from image.errors import ImageError
 from image.recipe import Debian
 from image.run import Runner
@@ -20,7 +21,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 class Package(msgspec.Struct, frozen=True, order=True):
-    """A .deb: name, version, SHA-256 in hex, size in bytes, and whether it is configured in the root or only unpacked."""
+    """A .deb: name, version, SHA-256 in hex, size in bytes; configured in the root if `installed`, else unpacked."""
 
     name: str
     version: str
@@ -121,6 +122,8 @@ def fetch(run: Runner, packages: list[Package], env: dict[str, str], pool: Path,
         if found is None or hashlib.sha256(found.read_bytes()).hexdigest() != package.sha256:
             raise ImageError(f"package '{package.name} {package.version}' was not downloaded whole (run it again)")
         shutil.move(found, in_pool(pool, package))
+    for package in packages:
+        mark_used(in_pool(pool, package))
 
 
 def in_pool(pool: Path, package: Package) -> Path:

@@ -1,7 +1,7 @@
 """The root of a slot: the base, the kernel's modules, firmware, our code with its libraries, and the overlay.
 
-What comes from Debian was configured in `base`; here files are laid down and taken away. Programs of the board run in it
-through emulation: to compile Python, to make the system users, to index libraries.
+What comes from Debian was configured in `base`; here files are laid down and taken away. Programs of the board run in
+it through emulation: to compile Python, to make the system users, to index libraries.
 """
 
 import fnmatch
@@ -22,7 +22,7 @@ PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
 
 def install_libraries(run: Runner, python: Python, target: Path) -> None:
-    """The locked Python libraries for the board's processor into `target`: wheels only, hashes checked, nothing compiled."""
+    """The locked Python libraries for the board's processor into `target`: wheels by their hashes, nothing compiled."""
     run(
         "python3", "-m", "pip", "install", "-qq", "--no-compile", "--require-hashes", "--only-binary=:all:",
         "--platform=manylinux_2_28_aarch64", "--platform=manylinux_2_17_aarch64", "--platform=manylinux2014_aarch64",
@@ -41,7 +41,7 @@ def unpack_root(run: Runner, tar: Path, root: Path) -> None:
 
 
 def site_packages(python: Python, root: Path) -> Path:
-    """Where our code and its libraries lie in `root`: the private prefix is a virtual environment of the board's Python."""
+    """Where our code and its libraries lie in `root`: the prefix is a virtual environment of the board's Python."""
     return root / python.prefix.lstrip("/") / f"lib/python{python.version}/site-packages"
 
 
@@ -56,7 +56,7 @@ def compile_python(run: Runner, root: Path, *folders: str) -> None:
 def make_platform(
     run: Runner, recipe: Recipe, base: Path, kernel: Kernel, unpacked: Path, libraries: Path, work: Path, tar: Path
 ) -> None:
-    """All of the root that is not ours, as a tar: Debian, modules, firmware, libraries. Changes with their versions only."""
+    """All of the root that is not ours, as a tar: Debian, modules, firmware, libraries. It changes with them only."""
     root = work / "platform"
     unpack_root(run, base, root)
     install_modules(run, kernel, root)
@@ -115,7 +115,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def lay_overlay(root: Path) -> None:
-    """rootfs_overlay over the root: links as links, folders 0755, files 0644 or 0755, sudo's rules 0440 as sudo demands."""
+    """rootfs_overlay over the root: links as links, folders 0755, files 0644 or 0755, sudo's rules 0440."""
     overlay = TREE / "rootfs_overlay"
     for source in sorted(overlay.rglob("*")):
         target = root / source.relative_to(overlay)
@@ -174,7 +174,7 @@ def prune(root: Path, patterns: tuple[str, ...]) -> None:
 
 
 def uncheck_bytecode(root: Path) -> None:
-    """Marks hash-based .pyc files as not to be checked: the root is read-only and verified, sources need no second look."""
+    """Marks hash-based .pyc files as not to be checked: the root is verified, its sources need no second look."""
     for folder, _, names in os.walk(root / "usr"):
         for name in fnmatch.filter(names, "*.pyc"):
             path = Path(folder, name)

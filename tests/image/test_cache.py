@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image.cache import cached, key_of
+from image.cache import KEPT, UNUSED_DAYS, cached, clear_drafts, clear_unused, key_of
 
 CUT = """
 import sys, time
@@ -82,3 +82,37 @@ def test_a_key_is_of_contents_and_modes_in_any_place(tmp_path: Path) -> None:
     (there / "a.py").chmod(0o644)
     (there / "a.py").write_text("b")
     assert key_of(here) != key_of(there)
+
+
+def test_drafts_of_killed_builds_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    gone, kept = tmp_path / f"base/.a.tar.{dead.pid}", tmp_path / f"unpacked/.b.{os.getpid()}"
+    for path in (gone, kept):
+        path.mkdir(parents=True)
+        (path / "half").touch()
+    clear_drafts(tmp_path)
+    assert not gone.exists()
+    assert kept.exists()
+
+
+def test_entries_unused_for_a_month_go(tmp_path: Path) -> None:
+    (tmp_path / "debs").mkdir()
+    for name, days in (("old.deb", UNUSED_DAYS + 1), ("young.deb", UNUSED_DAYS - 1)):
+        path = tmp_path / "debs" / name
+        path.touch()
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    (tmp_path / "venv").mkdir()
+    os.utime(tmp_path / "venv", (0, 0))
+    clear_unused(tmp_path)
+    assert [path.name for path in (tmp_path / "debs").iterdir()] == ["young.deb"]
+    assert (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("folder", sorted(KEPT))
+def test_only_the_newest_entries_stay(tmp_path: Path, folder: str) -> None:
+    for age in range(KEPT[folder] + 2):
+        entry = cached(tmp_path / folder, f"{age}", Path.mkdir)
+        os.utime(entry, (time.time() - age,) * 2)
+    clear_unused(tmp_path)
+    assert {path.name for path in (tmp_path / folder).iterdir()} == {str(age) for age in range(KEPT[folder])}
