@@ -14,8 +14,6 @@ class CommandError(ImageError):
 
     def __init__(self, argv: list[str], code: int, tail: str) -> None:
         super().__init__(f"'{' '.join(argv)}' ended with {code}:\n{tail}".rstrip())
-        self.argv = argv
-        self.code = code
 
 
 class StepError(ImageError):

@@ -51,9 +51,14 @@ class Runner:
         self.say("$ " + " ".join(words))
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, cwd=str(cwd) if cwd else None, env=self._env | dict(env or {}), start_new_session=True,
-            )  # fmt: skip
+                words,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=str(cwd) if cwd else None,
+                env=self._env | dict(env or {}),
+                start_new_session=True,
+            )
         except FileNotFoundError as error:
             if error.filename != words[0]:
                 raise

@@ -36,11 +36,11 @@ def missing_tools(wanted: dict[str, str]) -> list[str]:
     return sorted({package for program, package in wanted.items() if shutil.which(program, path=path) is None})
 
 
-def install_tools(run: Runner, wanted: dict[str, str]) -> list[str]:
-    """Installs the missing packages with apt; returns their names. Without root it says which command would."""
+def install_tools(run: Runner, wanted: dict[str, str]) -> None:
+    """Installs the missing packages with apt. Without root it says which command would."""
     missing = missing_tools(wanted)
     if not missing:
-        return []
+        return
     if os.geteuid() != 0:
         raise ImageError(f"missing packages {', '.join(missing)} (run: sudo apt-get install {' '.join(missing)})")
     run("apt-get", "update", timeout_s=600)
@@ -50,4 +50,3 @@ def install_tools(run: Runner, wanted: dict[str, str]) -> list[str]:
         raise ImageError(
             f"packages {', '.join(still)} were installed but their programs are not on PATH '{os.environ.get('PATH')}'"
         )
-    return missing

@@ -4,7 +4,6 @@ The image itself is never written. The overlay's changes to the FAT are made wit
 carried over block by block, so nothing is mounted and no root is needed.
 """
 
-import json
 from pathlib import Path
 
 from image.cache import cached, default_cache
@@ -71,8 +70,3 @@ def write_fat_file(run: Runner, image: Path, disk: Disk, card: Path, name: str, 
     run("qemu-io", "-f", "qcow2", *commands, card)
     for rest in card.parent.glob("fat.*"):
         rest.unlink()
-
-
-def virtual_size(run: Runner, card: Path) -> int:
-    """The card's size in bytes as the board sees it."""
-    return int(json.loads(run("qemu-img", "info", "--output=json", "-U", card))["virtual-size"])

@@ -95,8 +95,8 @@ def module_name(path: str) -> str:
     return path.rsplit("/", 1)[-1].split(".ko", 1)[0].replace("-", "_")
 
 
-def install_modules(run: Runner, kernel: Kernel, root: Path) -> int:
-    """Puts the chosen modules, uncompressed (squashfs compresses better across them), into `root`; returns how many."""
+def install_modules(run: Runner, kernel: Kernel, root: Path) -> None:
+    """Puts the chosen modules, uncompressed (squashfs compresses better across them), into `root`."""
     groups = read_modules()
     chosen = ModuleIndex(kernel.modules).closure([name for names in groups.values() for name in names])
     target = root / "usr/lib/modules" / kernel.release
@@ -105,7 +105,6 @@ def install_modules(run: Runner, kernel: Kernel, root: Path) -> int:
     for name in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
         shutil.copyfile(kernel.modules / name, target / name)
     run("depmod", "-b", root / "usr", kernel.release)
-    return len(chosen)
 
 
 def write_module(kernel: Kernel, path: str, target: Path) -> None:

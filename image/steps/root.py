@@ -45,10 +45,10 @@ def site_packages(python: Python, root: Path) -> Path:
     return root / python.prefix.lstrip("/") / f"lib/python{python.version}/site-packages"
 
 
-def compile_python(run: Runner, root: Path, *folders: str) -> None:
+def compile_python(run: Runner, python: Python, root: Path, *folders: str) -> None:
     """Bytecode by the board's own interpreter, bound to its source by hash and not by time."""
     run(
-        "chroot", root, "/usr/bin/python3.13", "-I", "-m", "compileall", "-q", "-f", "-j0",
+        "chroot", root, f"/usr/bin/python{python.version}", "-I", "-m", "compileall", "-q", "-f", "-j0",
         "--invalidation-mode=unchecked-hash", *folders, timeout_s=1800,
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def make_platform(
     install_firmware(unpacked, root)
     packages = site_packages(recipe.python, root)
     shutil.copytree(libraries, packages)
-    compile_python(run, root, f"/{packages.relative_to(root)}")
+    compile_python(run, recipe.python, root, f"/{packages.relative_to(root)}")
     run("chroot", root, "ldconfig")
     prune(root, recipe.prune)
     run("tar", "--create", "--file", tar, "--directory", root, "--numeric-owner", "--sort=name", ".")
@@ -86,7 +86,7 @@ def install_code(run: Runner, python: Python, root: Path) -> None:
         program = prefix / "bin" / name
         program.write_text(f'#!/bin/sh\nexec {python.prefix}/bin/python3 -I -m {module} "$@"\n')
         program.chmod(0o755)
-    compile_python(run, root, *(f"/{(packages / name).relative_to(root)}" for name in OURS))
+    compile_python(run, python, root, *(f"/{(packages / name).relative_to(root)}" for name in OURS))
 
 
 def install_firmware(unpacked: Path, root: Path) -> None:
