@@ -125,6 +125,11 @@ def test_u_boot_drives_the_pins_of_boards_whose_light_it_lights(
     assert lights == any(holds(u_boots["rpi_arm64"].binary, node.compatible) for node in pins)
 
 
+def test_u_boot_tells_the_revision(scripts: str, u_boots: dict[str, UBoot]) -> None:
+    assert "${board_revision}" in scripts
+    assert holds(u_boots["rpi_arm64"].binary, ["board_revision"])
+
+
 def holds(binary: bytes, words: list[str]) -> bool:
     return any(f"\0{word}\0".encode() in binary for word in words)
 
