@@ -21,6 +21,9 @@ from image.run import Runner
 from image.steps.scripts import pack_script, render_boot
 
 DATA_MIB_IN_TABLE = 16
+# CONFIG_ENV_SIZE of both U-Boots for cards. They read the file and never write it: it spares the two seconds at the
+# prompt, the search of EFI, network and USB, and a USB start that the kernel would have to undo.
+ENV_BYTES = 0x4000
 
 
 class FatFile(msgspec.Struct, frozen=True):
@@ -45,11 +48,14 @@ def fat_files(
     lights = sorted(
         {f"gpio={b.gpio.status_led}=op,{'dl' if b.gpio.leds_active_low else 'dh'}" for b in boards if b.dtb}
     )
+    environment = work / "uboot.env"
+    run("mkenvimage", "-s", str(ENV_BYTES), "-o", environment, HERE / "boot_files/uboot.env.txt")
     config = work / "config.txt"
     config.write_text((HERE / "boot_files/config.txt").read_text().replace("@LIGHTS@", "\n".join(lights)))
     u_boot = unpacked / "u-boot-rpi/usr/lib/u-boot"
     files = {
         "boot.scr": script,
+        "uboot.env": environment,
         "config.txt": config,
         "u-boot.bin": u_boot / "rpi_arm64/u-boot.bin",
         "emulator/u-boot-raspi3b.bin": u_boot / "rpi_3/u-boot.bin",

@@ -1,0 +1,83 @@
+"""Cards that are not as they should be, on `virt`: without keys, booted twice, with data missing or ruined."""
+
+import json
+import re
+from pathlib import Path
+
+from image.emulator.board import Board, answers_ssh
+from image.recipe import SECTOR, read_recipe
+from tests.boot import light_rows, recovery
+from tests.boot.card import inspect, open_card, partitions
+from tests.boot.rows import Table, wait_for
+
+DEADLINE_S = 900
+
+
+def prove_faults(image: Path, scratch: Path, table: Table) -> None:
+    without_keys(image, scratch, table)
+    twice_then_ruined(image, scratch, table)
+
+
+def without_keys(image: Path, scratch: Path, table: Table) -> None:
+    """The shipped card: SSH answers, and refuses everybody."""
+    with Board("virt", image, scratch / "nokeys", login=False) as board:
+        up = wait_for(lambda: answers_ssh(board.port), DEADLINE_S)
+        table.add("the shipped card comes up", f"SSH greets {board.seconds:.0f} s after power-on", bool(up))
+        for user in ("viscript", "admin", "root"):
+            done = board.ssh("status", user=user, check=False)
+            table.add(f"without authorized_keys {user} is refused", done.stderr, done.returncode == 255)
+        blinks = recovery.wait_pattern(board, light_rows.RUNNING_S, 120)
+        table.add("and the board runs all the same", f"running pattern: {blinks is not None}", blinks is not None)
+
+
+def twice_then_ruined(image: Path, scratch: Path, table: Table) -> None:
+    """First boot, the plug pulled, second boot: nothing made twice. Then a ruined, then a missing data partition."""
+    board = Board("virt", image, scratch / "again")
+    with board:
+        first = _identity(board)
+    with board:
+        second = _identity(board)
+        table.add("a second boot after the plug was pulled makes nothing anew", f"{first} / {second}", first == second)
+    start, size, _ = partitions(board, open_card(board, scratch))[3]
+    _overwrite(board, start * SECTOR, 1 << 20)
+    with board:
+        _runs_in_ram(board, table, "a ruined data partition")
+    kind = partitions(board, open_card(board, scratch))[3][2]
+    table.add("it was not formatted again", f"type {kind}, {_zeros(board, scratch, start)} leading zero bytes", kind == "83" and
+              _zeros(board, scratch, start) == 1 << 20)  # fmt: skip
+    _overwrite(board, 446 + 3 * 16, 16)
+    with board:
+        _runs_in_ram(board, table, "a missing data partition")
+    del size
+
+
+def _identity(board: Board) -> str:
+    board.wait_ssh(DEADLINE_S, user="admin", command="true || echo")
+    wait_for(lambda: board.ssh("true", user="admin", check=False).returncode == 0, DEADLINE_S)
+    said = board.ssh(
+        "cat /etc/machine-id; sudo cat /etc/ssh/host_keys/*.pub; lsblk -no UUID /dev/disk/by-label/skydata",
+        user="admin",
+    ).stdout
+    words = said.split()
+    return " ".join(word[-12:] for word in words)
+
+
+def _overwrite(board: Board, offset: int, count: int) -> None:
+    board.run("qemu-io", "-f", "qcow2", "-c", f"write -q -P 0 {offset} {count}", board.card)
+
+
+def _zeros(board: Board, scratch: Path, start: int) -> int:
+    with open_card(board, scratch).open("rb") as card:
+        card.seek(start * SECTOR)
+        data = card.read(1 << 20)
+    return len(data) - len(data.lstrip(b"\0"))
+
+
+def _runs_in_ram(board: Board, table: Table, what: str) -> None:
+    def look() -> tuple[str, bool]:
+        board.wait_ssh(DEADLINE_S)
+        said = board.ssh("findmnt -no FSTYPE /data; cat /run/skywire/data-fault", user="admin").stdout
+        fault = recovery.wait_pattern(board, light_rows.FAULT_3_S, 180)
+        return f"{said} three-flash pattern: {fault is not None}", said.startswith("tmpfs") and fault is not None
+
+    table.check(f"{what}: in RAM, SSH works, fault pattern", look)

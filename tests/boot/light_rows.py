@@ -1,0 +1,68 @@
+"""Lights and button, seen and pressed through the emulated pins: the same on both machines."""
+
+import time
+from pathlib import Path
+
+from image.emulator.board import Board
+from tests.boot.card import inspect
+from tests.boot.lights import describe, edges, is_period, periods
+from tests.boot.recovery import wait_pattern
+from tests.boot.rows import Table
+
+# The board's own table (skywire_board/patterns.py), written out: what a person is told to expect.
+BOOTING_S, RUNNING_S, IDENTIFY_S, SHUTTING_DOWN_S, FAULT_3_S = 1.0, 2.0, 0.3, 0.7, 4.5
+
+
+def boot_rows(board: Board, table: Table, deadline_s: float) -> None:
+    """From power-on: first light, first blink, ten periods of booting, then running."""
+    seen: list[tuple[float, bool]] = []
+    running = None
+    while board.seconds < deadline_s and running is None:
+        seen += [(at, status) for at, status, _ in board.watch_lights(3 * RUNNING_S)]
+        recent = [sample for sample in seen if sample[0] > board.seconds - 4 * RUNNING_S]
+        if is_period(periods(recent), RUNNING_S, count=2):
+            running = board.seconds
+    changes = edges(seen)
+    lit = next((at for at, level in changes if level), None)
+    blink = next((at for at, level in changes if not level), None)
+    table.add("the light is on soon after power-on (U-Boot, where it drives the pin)", f"first light after {lit} s" if lit is None else
+              f"first light after {lit:.1f} s, first blink after {blink or -1:.1f} s", lit is not None and blink is not None)  # fmt: skip
+    booting = [p for p in periods([s for s in seen if blink and s[0] >= blink]) if p < 1.6 * BOOTING_S]
+    table.add("booting: even blinking, once a second", describe(booting), is_period(booting, BOOTING_S))
+    table.add("running follows", f"seen after {running or -1:.1f} s", running is not None)
+
+
+def running_rows(board: Board, table: Table) -> None:
+    found = periods([(at, status) for at, status, _ in board.watch_lights(11.5 * RUNNING_S)])
+    table.add("running: lit, with a wink every 2 s", describe(found), is_period(found, RUNNING_S))
+
+
+def press_rows(board: Board, table: Table) -> None:
+    """A short press from outside: fast blinking, then running again."""
+    board.press(0.2)
+    seen = [(at, status) for at, status, _ in board.watch_lights(8)]
+    found = [p for p in periods(seen) if p < 3 * IDENTIFY_S]
+    table.add("a short press makes it blink fast (identify)", describe(found), is_period(found, IDENTIFY_S))
+    back = wait_pattern(board, RUNNING_S, 60)
+    table.add("and running comes back by itself", f"after {back or -1:.0f} s more", back is not None)
+
+
+def power_off_rows(board: Board, table: Table, scratch: Path) -> None:
+    """A double press: shutting-down pattern, QEMU ends by itself, slot and data as they should be."""
+    board.press(0.15)
+    time.sleep(0.15)
+    board.press(0.15)
+    seen: list[tuple[float, bool]] = []
+    begin = time.monotonic()
+    while board.running and time.monotonic() - begin < 180:
+        try:
+            seen += [(at, status) for at, status, _ in board.watch_lights(1)]
+        except Exception:  # noqa: BLE001  the pins go away when the board switches itself off
+            break
+    found = [p for p in periods(seen) if abs(p - SHUTTING_DOWN_S) < 0.4]
+    table.add("a double press shows shutting down", describe(found), is_period(found, SHUTTING_DOWN_S, count=2))
+    board.wait_off(180)
+    table.add(
+        "and switches the board off", f"QEMU ended by itself {time.monotonic() - begin:.0f} s after the press", True
+    )
+    table.check("root, boot partition and data are clean", lambda: inspect(board, scratch))

@@ -1,0 +1,31 @@
+"""The rows of the `virt` machine: the shell, the refusals, recovery, lights, and switching off."""
+
+from pathlib import Path
+
+from image.emulator.board import Board
+from image.recipe import read_recipe
+from tests.boot import light_rows, recovery, transcript
+from tests.boot.rows import Table
+
+BOOT_DEADLINE_S = 900
+
+
+def prove_virt(image: Path, scratch: Path, table: Table) -> None:
+    """One boot of the image on `virt`, from power-on to power-off."""
+    aim = read_recipe().aims.virt_shell_s
+    with Board("virt", image, scratch / "virt") as board:
+        board.wait_ssh(BOOT_DEADLINE_S)
+        seconds = board.seconds
+        table.add("virt boots slot A through U-Boot to the shell", f"{seconds:.0f} s after power-on", True)
+        table.add(f"within {aim:.0f} s", f"{seconds:.0f} s", seconds <= aim, aim=True)
+        recovery.wait_pattern(board, light_rows.RUNNING_S, 120)
+        app = transcript.shell_rows(board, table)
+        transcript.directory_rows(board, table)
+        transcript.admin_rows(board, table)
+        transcript.refusal_rows(board, table)
+        recovery.kill_rows(board, table, app)
+        transcript.shutdown_rows(board, table, app)
+        recovery.wait_pattern(board, light_rows.RUNNING_S, 120)
+        light_rows.running_rows(board, table)
+        light_rows.press_rows(board, table)
+        light_rows.power_off_rows(board, table, scratch)
