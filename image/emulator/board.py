@@ -1,6 +1,7 @@
 """One running emulated board: started from the image, watched on its console, reached over SSH, pressed, stopped.
 
-Every wait is for something the board says or does, and has a deadline; when it passes, the error shows what was last seen.
+Every wait is for something the board says or does, and has a deadline; when it passes, the error shows what was last
+seen.
 """
 
 import re
@@ -73,7 +74,7 @@ class Board:
         self.run.say("$ " + " ".join(words))
         self._qemu = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         try:
-            self._await("QEMU's sockets", lambda: (self.folder / "qmp.sock").exists(), 60)
+            self._await("QEMU's sockets", (self.folder / "qmp.sock").exists, 60)
             self.qmp, self._qtest = Qmp(self.folder / "qmp.sock"), Qtest(self.folder / "qtest.sock")
             block: Block = Bcm2835(self._qtest) if self.machine.pins == "bcm2835" else Pl061(self._qtest, self.qmp)
             self.pins = Pins(block, self.gpio)
@@ -110,9 +111,15 @@ class Board:
         return self._await(f"an answer to '{command}' over SSH", attempt, deadline_s)
 
     def ssh(
-        self, command: str, *, user: str = "viscript", check: bool = True, deadline_s: float = 180, options: tuple[str, ...] = (),
+        self,
+        command: str,
+        *,
+        user: str = "viscript",
+        check: bool = True,
+        deadline_s: float = 180,
+        options: tuple[str, ...] = (),
         stdin: str = "",
-    ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    ) -> subprocess.CompletedProcess[str]:
         """Runs one command line over SSH, as ssh(1) would pass it."""
         words = [*self.ssh_words(user), *options, *([command] if command else [])]
         try:
@@ -170,6 +177,7 @@ class Board:
             except subprocess.TimeoutExpired:
                 self._qemu.kill()
                 self._qemu.wait()
+        self._log.flush()
 
     def _await(self, what: str, look: Callable[[], T | None], deadline_s: float, *, ended_is_fine: bool = False) -> T:
         end = time.monotonic() + deadline_s

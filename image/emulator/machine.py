@@ -1,7 +1,7 @@
 """The two emulated boards, as values: QEMU's arguments, the files it is handed, where the pins are.
 
-QEMU is handed only what a real board has in ROM or gets from its firmware: U-Boot, and on raspi3b the device tree. Both are
-taken out of the image's own boot partition.
+QEMU is handed only what a real board has in ROM or gets from its firmware: U-Boot, and on raspi3b the device tree. Both
+are taken out of the image's own boot partition.
 """
 
 from pathlib import Path
@@ -10,14 +10,13 @@ import msgspec
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """`files` maps a word to a file of the FAT; the words are filled into `arguments`, as are port, card and sockets."""
+    """`files` maps a word to a file of the FAT; such words are filled into `arguments`, as are `port` and `card`."""
 
     name: str
     kind: str
     board: str
     files: dict[str, str]
     arguments: tuple[str, ...]
-    memory_mb: int
     pins: str
 
 
@@ -33,7 +32,6 @@ RASPI3B = Machine(
         "-device", "usb-net,netdev=lan", "-netdev", "user,id=lan,hostfwd=tcp:127.0.0.1:{port}-:22",
         "-serial", "null", "-serial", "chardev:console",
     ),
-    memory_mb=1024,
     pins="bcm2835",
 )  # fmt: skip
 
@@ -49,7 +47,6 @@ VIRT = Machine(
         "-netdev", "user,id=lan,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-device,netdev=lan",
         "-device", "virtio-rng-device", "-serial", "chardev:console",
     ),
-    memory_mb=1024,
     pins="pl061",
 )  # fmt: skip
 

@@ -1,16 +1,15 @@
 """Cards that are not as they should be, on `virt`: without keys, booted twice, with data missing or ruined."""
 
-import json
-import re
 from pathlib import Path
 
 from image.emulator.board import Board, answers_ssh
-from image.recipe import SECTOR, read_recipe
+from image.recipe import SECTOR
 from tests.boot import light_rows, recovery
-from tests.boot.card import inspect, open_card, partitions
+from tests.boot.card import open_card, partitions
 from tests.boot.rows import Table, wait_for
 
 DEADLINE_S = 900
+RUINED_BYTES = 1 << 20
 
 
 def prove_faults(image: Path, scratch: Path, table: Table) -> None:
@@ -38,17 +37,16 @@ def twice_then_ruined(image: Path, scratch: Path, table: Table) -> None:
     with board:
         second = _identity(board)
         table.add("a second boot after the plug was pulled makes nothing anew", f"{first} / {second}", first == second)
-    start, size, _ = partitions(board, open_card(board, scratch))[3]
-    _overwrite(board, start * SECTOR, 1 << 20)
+    start = partitions(board, open_card(board, scratch))[3][0]
+    _overwrite(board, start * SECTOR, RUINED_BYTES)
     with board:
         _runs_in_ram(board, table, "a ruined data partition")
-    kind = partitions(board, open_card(board, scratch))[3][2]
-    table.add("it was not formatted again", f"type {kind}, {_zeros(board, scratch, start)} leading zero bytes", kind == "83" and
-              _zeros(board, scratch, start) == 1 << 20)  # fmt: skip
+    kind, zeros = partitions(board, open_card(board, scratch))[3][2], _zeros(board, scratch, start)
+    seen = f"type {kind}, its first {zeros} bytes still zero"
+    table.add("it was not formatted again", seen, kind == "83" and zeros == RUINED_BYTES)
     _overwrite(board, 446 + 3 * 16, 16)
     with board:
         _runs_in_ram(board, table, "a missing data partition")
-    del size
 
 
 def _identity(board: Board) -> str:
@@ -69,7 +67,7 @@ def _overwrite(board: Board, offset: int, count: int) -> None:
 def _zeros(board: Board, scratch: Path, start: int) -> int:
     with open_card(board, scratch).open("rb") as card:
         card.seek(start * SECTOR)
-        data = card.read(1 << 20)
+        data = card.read(RUINED_BYTES)
     return len(data) - len(data.lstrip(b"\0"))
 
 

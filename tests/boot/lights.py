@@ -1,5 +1,6 @@
 """What a person sees on a light, as figures: its edges, its period, which pattern that is."""
 
+import itertools
 import statistics
 from collections.abc import Sequence
 
@@ -8,13 +9,13 @@ Sample = tuple[float, bool]
 
 def edges(samples: Sequence[Sample]) -> list[Sample]:
     """(time, new level) at each change; the first sample is no change."""
-    return [after for before, after in zip(samples, samples[1:], strict=False) if before[1] != after[1]]
+    return [after for before, after in itertools.pairwise(samples) if before[1] != after[1]]
 
 
 def periods(samples: Sequence[Sample]) -> list[float]:
     """Seconds from one lighting to the next."""
     rising = [at for at, lit in edges(samples) if lit]
-    return [later - earlier for earlier, later in zip(rising, rising[1:], strict=False)]
+    return [later - earlier for earlier, later in itertools.pairwise(rising)]
 
 
 def is_period(found: Sequence[float], wanted_s: float, count: int = 10, tolerance: float = 0.25) -> bool:

@@ -1,4 +1,4 @@
-"""The rows of the emulated Raspberry Pi 3: the boot chain of real cards, lights and button through the SoC's registers."""
+"""The rows of the emulated Raspberry Pi 3: the cards' real boot chain, lights and button as registers."""
 
 from pathlib import Path
 

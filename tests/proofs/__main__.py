@@ -1,4 +1,4 @@
-"""The command line of `tests/prove`. Exit code 0: every row holds (a missed aim is printed and holds), 1: one does not."""
+"""The command line of `tests/prove`. Exit code 0: every row holds (a missed aim is printed, no more); else 1."""
 
 import sys
 import tempfile
