@@ -137,6 +137,10 @@ class Board:
         known = ("-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "IdentitiesOnly=yes")
         return ["ssh", *SSH_WORDS, *known, "-i", str(self.key), "-p", str(self.port), f"{user}@127.0.0.1"]
 
+    def send(self, data: bytes, command: str, *, user: str, deadline_s: float = 180) -> None:
+        """Feeds bytes to a command's standard input over SSH."""
+        self.run(*self.ssh_words(user), command, stdin=data, timeout_s=deadline_s)
+
     def open_shell(self) -> int:
         """Hands this terminal to the board's viscript shell over SSH; returns the shell's exit code."""
         return subprocess.run([*self.ssh_words("viscript"), "-t"], check=False).returncode

@@ -3,6 +3,7 @@
 `aim` marks a row whose figure is an aim: missing it is printed as MISSED and fails nothing.
 """
 
+import re
 import textwrap
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TypeVar
 from image.errors import ImageError
 
 WIDTH = 80
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would act on
 T = TypeVar("T")
 
 
@@ -36,7 +38,7 @@ class Table:
         tell(f"\n{title}\n{'-' * WIDTH}")
 
     def add(self, claim: str, seen: str, ok: bool, *, aim: bool = False) -> None:
-        row = Row(claim, " ".join(seen.split()), ok, aim)
+        row = Row(claim, " ".join(CONTROL.sub("", seen).split()), ok, aim)
         self.rows.append(row)
         self._tell(f"{row.verdict:<7}{row.claim}")
         for line in textwrap.wrap(row.seen or "nothing", WIDTH - 9):

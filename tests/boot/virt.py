@@ -4,7 +4,7 @@ from pathlib import Path
 
 from image.emulator.board import Board
 from image.recipe import read_recipe
-from tests.boot import light_rows, recovery, transcript
+from tests.boot import guest_pins, light_rows, recovery, transcript
 from tests.boot.rows import Table
 
 BOOT_DEADLINE_S = 900
@@ -23,6 +23,7 @@ def prove_virt(image: Path, scratch: Path, table: Table) -> None:
         transcript.directory_rows(board, table)
         transcript.admin_rows(board, table)
         transcript.refusal_rows(board, table)
+        guest_pins.pin_rows(board, table)
         recovery.kill_rows(board, table, app)
         transcript.shutdown_rows(board, table, app)
         recovery.wait_pattern(board, light_rows.RUNNING_S, 120)

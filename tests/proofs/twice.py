@@ -26,9 +26,9 @@ def _build(folder: Path, zone: str, umask: int) -> dict[str, str]:
     cache = folder / "cache"
     cache.mkdir(parents=True)
     (cache / "debs").symlink_to(default_cache() / "debs")
-    words = [str(TREE / "image/python"), "-m", "image", "build", "--uncompressed"]
+    words = [str(TREE / "image/python"), "-m", "image", "build", "--uncompressed", "--dist", str(folder / "dist")]
     done = subprocess.run(
-        ["sh", "-c", f'umask {umask:o}; exec "$@"', "build", *words, "--cache", str(cache), "--dist", str(folder / "dist")],
+        ["sh", "-c", f'umask {umask:o}; exec "$@"', "build", *words, "--cache", str(cache)],
         env=os.environ | {"TZ": zone}, capture_output=True, text=True, timeout=BUILD_DEADLINE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
