@@ -38,6 +38,8 @@ from skywire_board.model import (
 from skywire_board.presses import STUCK, Act, press_event, press_wake_s
 
 VISCRIPT = "viscript"
+HUNG = "viscript-hung"  # it takes the question and does not answer
+TROUBLED = "viscript-troubled"  # it answers that something is wrong, such as a typo in its config.yaml
 DATA = "data"
 CHECK_NAMES = (DATA, VISCRIPT)
 
@@ -140,10 +142,16 @@ def _on_passed(state: State, event: CheckPassed) -> Decision:
     state = _answer(state, event.check, failed=False, due_s=event.at_s + CHECK_CALM_S)
     if event.check != VISCRIPT:
         return state, effects
-    effects.append(FlashActivity())
+    state, more = _heard_viscript(state, event.at_s)
+    return state, effects + more
+
+
+def _heard_viscript(state: State, at_s: float) -> Decision:
+    """viscript answered: the first time means that the slot is good."""
+    effects: list[Effect] = [FlashActivity()]
     if not state.booted:
         effects += [
-            Report(f"viscript answers, {event.at_s - state.started_s:.1f} s after the supervisor's start"),
+            Report(f"viscript answers, {at_s - state.started_s:.1f} s after the supervisor's start"),
             MarkGood(),
         ]
     return replace(state, booted=True, keeping=Keeping(answered=True)), effects
@@ -151,6 +159,11 @@ def _on_passed(state: State, event: CheckPassed) -> Decision:
 
 def _on_failed(state: State, event: CheckFailed) -> Decision:
     state, effects = _notice(state, event.check, event.trouble)
+    if event.trouble.code == TROUBLED:
+        # Its owner's to mend: neither a restart nor an older system would cure it.
+        state = _answer(state, event.check, failed=False, due_s=event.at_s + CHECK_CALM_S)
+        state, more = _heard_viscript(state, event.at_s)
+        return state, effects + more
     state = _answer(state, event.check, failed=True, due_s=event.at_s + CHECK_EAGER_S)
     if event.check != VISCRIPT or state.shutting_down:
         return state, effects
@@ -161,8 +174,7 @@ def _on_failed(state: State, event: CheckFailed) -> Decision:
 def _keep_viscript(state: State, event: CheckFailed) -> Decision:
     """A hung viscript is restarted after some failures; a dead one is systemd's, and only after long ours."""
     keeping, at_s = state.keeping, event.at_s
-    hung = event.trouble.code == "viscript-hung"
-    if keeping.answered and not hung:
+    if keeping.answered and event.trouble.code != HUNG:
         keeping = replace(keeping, answered=False, grace_until_s=at_s + START_GRACE_S)
     failed = next(check.failed for check in state.checks if check.name == VISCRIPT)
     patient = not keeping.answered and at_s < keeping.grace_until_s

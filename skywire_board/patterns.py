@@ -47,7 +47,7 @@ PROGRAMS: dict[Pattern, Program] = {
     Pattern.DEGRADED: Program(
         ((True, 150), (False, 150), (True, 150), (False, 1050)),
         "two quick flashes every 1.5 s",
-        "viscript does not answer; the supervisor is bringing it back",
+        "viscript does not answer and is being brought back, or answers that something is wrong: see `status`",
     ),
     Pattern.IDENTIFY: Program(
         ((True, 150), (False, 150)), "fast blinking for 10 s", "a short press: this is the board you look for"

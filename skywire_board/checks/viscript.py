@@ -1,8 +1,8 @@
 """Does viscript answer? One JSON line over its UNIX socket, one line back, within a deadline.
 
-All that this package knows of viscript's wire is here. Two troubles are told apart, as they are cured
-differently: nobody listens (it is down or still starting: systemd's business), and somebody listens but does
-not answer (it hangs: ours).
+All that this package knows of viscript's wire is here. Three troubles are told apart, as they are cured
+differently: nobody listens (it is down or still starting: systemd's business), somebody listens but does not
+answer (it hangs: ours), and it answers that something is wrong (its owner's: the check has its answer).
 """
 
 import asyncio

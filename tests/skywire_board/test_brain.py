@@ -43,6 +43,7 @@ from skywire_board.presses import DOUBLE_WINDOW_S
 
 ABSENT = Trouble("viscript-absent", "viscript does not answer", Severity.WARN, "refused", visible_after_s=3)
 HUNG = replace(ABSENT, code="viscript-hung", text="no answer")
+TROUBLED = Trouble("viscript-troubled", "viscript is in trouble", Severity.WARN, "config.yaml: no such key 'prot'")
 NO_DATA = Trouble("data-fault", "no data partition", Severity.FAULT, "gone", blinks=3)
 
 
@@ -123,6 +124,27 @@ def test_dead_viscript_is_left_to_systemd_for_a_while() -> None:
     assert Report("over: viscript does not answer") in effects
 
 
+def test_viscript_in_trouble_has_answered_and_only_shows_it() -> None:
+    """A typo of the owner must neither restart viscript nor take the slot its tries."""
+    state, effects = tell(CheckPassed(0.1, DATA), CheckFailed(8.0, VISCRIPT, TROUBLED))
+    assert state.booted
+    state, later = wait(state, 3600.0, TROUBLED)
+    effects += later
+    assert effects.count(MarkGood()) == 1
+    assert not any(isinstance(effect, RestartViscript) for effect in effects)
+    assert shown(effects) == [Pattern.BOOTING, Pattern.DEGRADED]
+    assert effects.count(Report("viscript is in trouble: config.yaml: no such key 'prot'", bad=True)) == 1
+    state, effects = decide(state, CheckPassed(3601.0, VISCRIPT))
+    assert shown(effects) == [Pattern.RUNNING]
+    assert Report("over: viscript is in trouble") in effects
+
+
+def test_viscript_in_trouble_ends_a_row_of_failures() -> None:
+    events = [CheckFailed(2.0 + at_s, VISCRIPT, TROUBLED if at_s % 3 == 2 else HUNG) for at_s in range(300)]
+    _, effects = tell(*events, state=running())
+    assert not any(isinstance(effect, RestartViscript) for effect in effects)
+
+
 def test_systemctl_that_failed_is_tried_again_soon() -> None:
     state, _ = tell(CheckFailed(0.1, VISCRIPT, ABSENT), ActionFailed(1.0, "systemctl: no such file"))
     _, effects = wait(state, 20.0, ABSENT)
@@ -181,7 +203,7 @@ def test_a_trouble_that_another_explains_is_not_shown() -> None:
     assert state.shown == Show(Pattern.FAULT, blinks=3)
 
 
-TROUBLES = st.sampled_from([ABSENT, HUNG, NO_DATA])
+TROUBLES = st.sampled_from([ABSENT, HUNG, TROUBLED, NO_DATA])
 MAKERS = st.one_of(
     st.sampled_from([TimePassed, ButtonPressed, ButtonReleased]),
     st.builds(lambda name: lambda at_s: CheckPassed(at_s, name), st.sampled_from([DATA, VISCRIPT])),
