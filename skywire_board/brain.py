@@ -11,6 +11,7 @@ from typing import Any
 
 from skywire_board.model import (
     ActionFailed,
+    ButtonLost,
     ButtonPressed,
     ButtonReleased,
     CheckFailed,
@@ -185,9 +186,19 @@ def _keep_viscript(state: State, event: CheckFailed) -> Decision:
     return replace(state, keeping=keeping), [RestartViscript(event.trouble.text)]
 
 
+def _on_button_lost(state: State, event: ButtonLost) -> Decision:
+    return state, [Report(event.text, bad=True)]
+
+
 def _on_action_failed(state: State, event: ActionFailed) -> Decision:
-    soon_s = min(state.keeping.grace_until_s, event.at_s + RETRY_START_S)
-    state = replace(state, keeping=replace(state.keeping, grace_until_s=soon_s))
+    """A power-off that failed leaves the board at work, a start that failed is soon tried again."""
+    match event.action:
+        case PowerOff():
+            state = replace(state, shutting_down=False)
+            return state, [Report(f"still running, press twice to try again: {event.text}", bad=True)]
+        case StartViscript() | RestartViscript():
+            soon_s = min(state.keeping.grace_until_s, event.at_s + RETRY_START_S)
+            state = replace(state, keeping=replace(state.keeping, grace_until_s=soon_s))
     return state, [Report(event.text, bad=True)]
 
 
@@ -234,6 +245,7 @@ _HANDLERS: dict[type, Callable[[State, Any], Decision]] = {
     TimePassed: _on_time,
     ButtonPressed: _on_button,
     ButtonReleased: _on_button,
+    ButtonLost: _on_button_lost,
     CheckPassed: _on_passed,
     CheckFailed: _on_failed,
     ActionFailed: _on_action_failed,

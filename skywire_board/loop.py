@@ -14,6 +14,7 @@ from typing import Any
 from skywire_board.brain import decide, next_wake_s
 from skywire_board.errors import BoardError
 from skywire_board.model import (
+    Action,
     ActionFailed,
     CheckFailed,
     CheckPassed,
@@ -112,14 +113,14 @@ class Desk:
             case RunCheck(name):
                 self._spawn(self._check(name))
             case StartViscript():
-                self._spawn(self._systemctl(START_VISCRIPT))
+                self._spawn(self._systemctl(effect, START_VISCRIPT))
             case RestartViscript(why):
                 log.warning("restarting viscript: %s", why)
-                self._spawn(self._systemctl(RESTART_VISCRIPT))
+                self._spawn(self._systemctl(effect, RESTART_VISCRIPT))
             case MarkGood():
-                self._spawn(self._systemctl(MARK_GOOD))
+                self._spawn(self._systemctl(effect, MARK_GOOD))
             case PowerOff():
-                self._spawn(self._systemctl(POWER_OFF))
+                self._spawn(self._systemctl(effect, POWER_OFF))
             case Report(text, bad):
                 log.log(logging.WARNING if bad else logging.INFO, "%s", text)
 
@@ -164,11 +165,11 @@ class Desk:
         at_s = self.loop.time()
         self.post(CheckPassed(at_s, name) if trouble is None else CheckFailed(at_s, name, trouble))
 
-    async def _systemctl(self, words: tuple[str, ...]) -> None:
+    async def _systemctl(self, action: Action, words: tuple[str, ...]) -> None:
         try:
             await self.systemctl(words)
         except BoardError as error:
-            self.post(ActionFailed(self.loop.time(), str(error)))
+            self.post(ActionFailed(self.loop.time(), action, str(error)))
 
 
 async def supervise(

@@ -91,14 +91,11 @@ class CheckFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class ActionFailed:
-    """An effect could not be carried out; `text` says which and why."""
+class ButtonLost:
+    """The button's line cannot be read any more; no further press will come. `text` says why."""
 
     at_s: float
     text: str
-
-
-Event = Started | TimePassed | ButtonPressed | ButtonReleased | CheckPassed | CheckFailed | ActionFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,21 @@ class Report:
     bad: bool = False
 
 
-Effect = Show | FlashActivity | RunCheck | StartViscript | RestartViscript | MarkGood | PowerOff | Report
+Action = StartViscript | RestartViscript | MarkGood | PowerOff
+Effect = Show | FlashActivity | RunCheck | Report | Action
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFailed:
+    """systemd could not be asked for `action`, or refused it; `text` says why."""
+
+    at_s: float
+    action: Action
+    text: str
+
+
+ButtonEvent = ButtonPressed | ButtonReleased | ButtonLost
+Event = Started | TimePassed | ButtonEvent | CheckPassed | CheckFailed | ActionFailed
 
 
 class Press(Enum):

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from threading import Thread
 from time import monotonic, sleep
 
-from skywire_board.model import ActionFailed, ButtonPressed, ButtonReleased
+from skywire_board.model import ButtonEvent, ButtonLost, ButtonPressed, ButtonReleased
 
 BUSY_S = 0.02
 CALM_S = 0.04
 QUIET_S = 1.0  # after so long without a change the calm rhythm returns
 STABLE_SAMPLES = 2  # equal samples in a row, BUSY_S apart, that make a level
-
-ButtonEvent = ButtonPressed | ButtonReleased
 
 
 @dataclass(slots=True)
@@ -30,7 +28,7 @@ class Debouncer:
     count: int = 0
     changed_s: float = 0.0
 
-    def sample(self, pressed: bool, at_s: float) -> ButtonEvent | None:
+    def sample(self, pressed: bool, at_s: float) -> ButtonPressed | ButtonReleased | None:
         """One sample; an event when it makes a new stable level."""
         if pressed != self.candidate:
             self.candidate, self.count, self.changed_s = pressed, 1, at_s
@@ -51,7 +49,7 @@ class Debouncer:
 class ButtonSampler:
     """Reads `read` on a thread of its own and hands events to `post`, which must be safe to call from it."""
 
-    def __init__(self, read: Callable[[], bool], post: Callable[[ButtonEvent | ActionFailed], None]) -> None:
+    def __init__(self, read: Callable[[], bool], post: Callable[[ButtonEvent], None]) -> None:
         self._read = read
         self._post = post
         self._stopping = False
@@ -73,7 +71,7 @@ class ButtonSampler:
             try:
                 event = debouncer.sample(self._read(), at_s)
             except OSError as error:
-                self._post(ActionFailed(at_s, f"cannot read the button any more: {error}"))
+                self._post(ButtonLost(at_s, f"cannot read the button any more: {error}"))
                 return
             if event is not None:
                 self._post(event)

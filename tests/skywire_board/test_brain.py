@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from skywire_board.brain import (
 )
 from skywire_board.model import (
     ActionFailed,
+    ButtonLost,
     ButtonPressed,
     ButtonReleased,
     CheckFailed,
@@ -146,9 +148,17 @@ def test_viscript_in_trouble_ends_a_row_of_failures() -> None:
 
 
 def test_systemctl_that_failed_is_tried_again_soon() -> None:
-    state, _ = tell(CheckFailed(0.1, VISCRIPT, ABSENT), ActionFailed(1.0, "systemctl: no such file"))
+    state, _ = tell(CheckFailed(0.1, VISCRIPT, ABSENT), ActionFailed(1.0, StartViscript(), "no such file"))
     _, effects = wait(state, 20.0, ABSENT)
     assert any(isinstance(effect, RestartViscript) for effect in effects)
+
+
+@pytest.mark.parametrize("failed", [ButtonLost(1.0, "gone"), ActionFailed(1.0, MarkGood(), "no such unit")])
+def test_what_failed_besides_does_not_shorten_the_grace_of_viscript(failed: Event) -> None:
+    state, effects = tell(CheckFailed(0.1, VISCRIPT, ABSENT), failed)
+    assert sum(isinstance(effect, Report) and effect.bad for effect in effects) == 2
+    _, effects = wait(state, START_GRACE_S - 3, ABSENT)
+    assert not any(isinstance(effect, RestartViscript) for effect in effects)
 
 
 def test_short_press_identifies_for_a_while() -> None:
@@ -174,6 +184,20 @@ def test_double_press_powers_off_and_nothing_else_happens_after() -> None:
     ]
     state, effects = tell(*later, TimePassed(99.0), state=state)
     assert not any(isinstance(effect, PowerOff | RestartViscript | RunCheck | Show) for effect in effects)
+
+
+def test_power_off_that_failed_leaves_a_board_that_works() -> None:
+    presses = [kind(at_s) for at_s in (5.0, 5.3) for kind in (ButtonPressed, lambda at_s: ButtonReleased(at_s + 0.1))]
+    state, _ = tell(ButtonReleased(2.0), *presses, state=running())
+    state, effects = decide(state, ActionFailed(35.0, PowerOff(), "'systemctl poweroff' took over 30 s"))
+    assert effects == [
+        Report("still running, press twice to try again: 'systemctl poweroff' took over 30 s", bad=True),
+        RunCheck(DATA),
+        RunCheck(VISCRIPT),
+        Show(Pattern.RUNNING),
+    ]
+    state, effects = tell(*[replace(press, at_s=press.at_s + 35) for press in presses], state=state)
+    assert effects[-2:] == [PowerOff(), Show(Pattern.SHUTTING_DOWN)]
 
 
 def test_press_while_booting_counts_too() -> None:
@@ -212,7 +236,11 @@ MAKERS = st.one_of(
         st.sampled_from([DATA, VISCRIPT]),
         TROUBLES,
     ),
-    st.just(lambda at_s: ActionFailed(at_s, "failed")),
+    st.builds(
+        lambda action: lambda at_s: ActionFailed(at_s, action, "failed"),
+        st.sampled_from([StartViscript(), RestartViscript("hung"), MarkGood()]),
+    ),
+    st.just(lambda at_s: ButtonLost(at_s, "gone")),
 )
 PAUSES = st.one_of(st.floats(0.01, 1.0), st.floats(1.0, 400.0))
 STORIES = st.lists(st.tuples(PAUSES, MAKERS), max_size=60)

@@ -13,6 +13,7 @@ import pytest
 from gpiozero import LED
 
 from skywire_board.boards import Board, Gpio
+from skywire_board.errors import BoardError
 from skywire_board.loop import Desk, Lamp, supervise
 from skywire_board.model import Pattern, Trouble
 from skywire_board.outputs.lights import GpioLight
@@ -107,6 +108,30 @@ def test_button_identifies_and_powers_off() -> None:
 
     play(stage, story)
     assert stage.pattern() is Pattern.SHUTTING_DOWN
+
+
+def test_a_power_off_that_fails_can_be_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+
+    async def systemctl(words: tuple[str, ...]) -> None:
+        stage.asked.append(words)
+        if words == ("poweroff",) and stage.asked.count(words) == 1:
+            raise BoardError("'systemctl poweroff' took over 30 s")
+
+    stage.systemctl = systemctl  # type: ignore[method-assign]
+
+    async def story() -> None:
+        await stage.until(lambda: stage.desk is not None and stage.desk.state.button.press.value == "up")
+        for times in (1, 2):
+            await stage.press()
+            await stage.press()
+            await stage.until(lambda times=times: stage.asked.count(("poweroff",)) == times)  # type: ignore[misc]
+
+    play(stage, story)
+    assert stage.pattern() is Pattern.SHUTTING_DOWN
+    assert [record.message for record in caplog.records if "poweroff" in record.message] == [
+        "still running, press twice to try again: 'systemctl poweroff' took over 30 s"
+    ]
 
 
 def test_the_status_line_blinks_with_the_pattern() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skywire_board.inputs.button import BUSY_S, CALM_S, ButtonSampler, Debouncer
-from skywire_board.model import ActionFailed, ButtonPressed, ButtonReleased
+from skywire_board.model import ButtonLost, ButtonPressed, ButtonReleased
 from skywire_board.pins.fake import FakeChip
 from skywire_board.pins.gpiod_factory import GpiodFactory
 
@@ -80,5 +80,5 @@ def test_a_line_that_breaks_is_reported_once() -> None:
     event = events.get(timeout=10)
     time.sleep(3 * CALM_S)
     sampler.stop()
-    assert isinstance(event, ActionFailed)
+    assert isinstance(event, ButtonLost)
     assert events.empty()
