@@ -8,10 +8,14 @@ from pathlib import Path
 import click
 
 from skywire_board.bootstate.card import read_state, write_state
-from skywire_board.bootstate.codec import SLOTS, BootState, mark_good, read_cmdline
+from skywire_board.bootstate.codec import SLOTS, BootState, mark_good, read_slot
 from skywire_board.errors import BoardError, BootStateError
 
+CARD = Path("/run/skywire/card")  # the initramfs links it to the card it booted from
 CMDLINE = Path("/proc/cmdline")
+DEVICE = click.option(
+    "--device", type=click.Path(path_type=Path), default=CARD, show_default=True, help="Card or image file."
+)
 
 
 @click.group()
@@ -20,13 +24,11 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option(
-    "--device", type=click.Path(path_type=Path), help="Card or image file (default: sky.card= of the kernel)."
-)
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(device: Path | None, *, as_json: bool) -> None:
+def show(device: Path, *, as_json: bool) -> None:
     """Print the order of the slots and the tries each has left."""
-    state = read_state(_device(device)).state
+    state = read_state(device).state
     if as_json:
         click.echo(json.dumps(None if state is None else asdict(state)))
     else:
@@ -34,21 +36,19 @@ def show(device: Path | None, *, as_json: bool) -> None:
 
 
 @cli.command(name="mark-good")
-@click.option(
-    "--device", type=click.Path(path_type=Path), help="Card or image file (default: sky.card= of the kernel)."
-)
+@DEVICE
 @click.option("--slot", type=click.Choice(SLOTS), help="The slot that runs (default: sky.slot= of the kernel).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def mark(device: Path | None, slot: str | None, *, as_json: bool) -> None:
+def mark(device: Path, slot: str | None, *, as_json: bool) -> None:
     """Give the running slot all its tries back. Writes nothing when it has them."""
-    path, name = _device(device), slot or _told("slot", "--slot A")
+    name = slot or read_slot(CMDLINE.read_text())
     if name not in SLOTS:
-        raise BootStateError(f"sky.slot is '{name}', expected A or B (say --slot)")
-    old = read_state(path).state
+        raise BootStateError(f"sky.slot of the kernel command line is '{name}', expected A or B (say --slot)")
+    old = read_state(device).state
     new = mark_good(old or BootState(), name)
     written = new != old
     if written:
-        new = write_state(path, new)
+        new = write_state(device, new)
     if as_json:
         click.echo(json.dumps({**asdict(new), "written": written}))
     else:
@@ -57,17 +57,6 @@ def mark(device: Path | None, slot: str | None, *, as_json: bool) -> None:
 
 def _text(state: BootState) -> str:
     return f"order {state.order}, tries left A {state.a_left}, B {state.b_left} (write {state.seq})"
-
-
-def _device(device: Path | None) -> Path:
-    return device or Path(_told("card", "--device /dev/mmcblk0"))
-
-
-def _told(key: str, option: str) -> str:
-    told = read_cmdline(CMDLINE.read_text())
-    if key not in told:
-        raise BootStateError(f"the kernel command line has no sky.{key}= (say {option})")
-    return told[key]
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def mark_good(state: BootState, slot: str) -> BootState:
     return replace(state, a_left=TRIES) if slot == "A" else replace(state, b_left=TRIES)
 
 
-def read_cmdline(text: str) -> dict[str, str]:
-    """`sky.slot` and `sky.card` of a kernel command line, as `slot` and `card`."""
+def read_slot(text: str) -> str:
+    """`sky.slot` of a kernel command line; empty when there is none."""
     words = dict(word.split("=", 1) for word in text.split() if "=" in word)
-    return {key: words[f"sky.{key}"] for key in ("slot", "card") if f"sky.{key}" in words}
+    return words.get("sky.slot", "")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skywire_board.bootstate.__main__ import CARD
 from skywire_board.bootstate.card import read_state, write_state
 from skywire_board.bootstate.codec import (
     ORDERS,
@@ -20,7 +21,7 @@ from skywire_board.bootstate.codec import (
     choose,
     mark_good,
     parse,
-    read_cmdline,
+    read_slot,
     render,
 )
 from skywire_board.errors import BootStateError
@@ -107,9 +108,9 @@ def test_mark_good_gives_the_tries_back_to_one_slot() -> None:
     assert mark_good(BootState(7, "B A", 0, 1), "B") == BootState(7, "B A", 0, 3)
 
 
-def test_the_kernel_command_line_tells_slot_and_card() -> None:
-    text = "console=ttyS1,115200 quiet sky.slot=B sky.card=/dev/mmcblk0\n"
-    assert read_cmdline(text) == {"slot": "B", "card": "/dev/mmcblk0"}
+def test_the_kernel_command_line_tells_the_slot() -> None:
+    assert read_slot("console=ttyS1,115200 quiet sky.slot=B sky.tree=7\n") == "B"
+    assert read_slot("quiet\n") == ""
 
 
 def bootstate(*args: str) -> subprocess.CompletedProcess[str]:
@@ -128,10 +129,20 @@ def test_command_line_marks_once(card: Path) -> None:
     assert json.loads(bootstate("show", "--device", str(card), "--json").stdout)["seq"] == 2
 
 
-def test_command_line_without_a_card_says_what_to_do() -> None:
+def test_the_card_is_the_one_that_the_initramfs_links() -> None:
+    initramfs = (Path(__file__).parents[2] / "image/initramfs/init").read_text()
+    assert f'ln -s "$dev" {CARD}\n' in initramfs
     done = bootstate("show")
     assert (done.returncode, done.stderr) == (
         1,
-        "bootstate: the kernel command line has no sky.card= (say --device /dev/mmcblk0)\n",
+        f"bootstate: cannot read the boot state of '{CARD}': No such file or directory\n",
+    )
+
+
+def test_command_line_without_a_slot_says_what_to_do(card: Path) -> None:
+    done = bootstate("mark-good", "--device", str(card))
+    assert (done.returncode, done.stderr) == (
+        1,
+        "bootstate: sky.slot of the kernel command line is '', expected A or B (say --slot)\n",
     )
     assert bootstate("mark-good", "--slot", "C").returncode == 2
