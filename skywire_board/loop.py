@@ -1,6 +1,6 @@
 """Joins inputs, brain and outputs: events in, `decide`, effects out, on one asyncio loop.
 
-`Desk` owns the state and carries effects out; it decides nothing. Nothing here blocks: checks and systemctl
+`Supervisor` owns the state and carries effects out; it decides nothing. Nothing here blocks: checks and systemctl
 are tasks with deadlines whose outcomes come back as events.
 """
 
@@ -73,7 +73,7 @@ class Lamp:
 
 
 @dataclass(slots=True)
-class Desk:
+class Supervisor:
     """State, lamps and doors of a running supervisor."""
 
     loop: asyncio.AbstractEventLoop
@@ -173,24 +173,24 @@ class Desk:
 
 
 async def supervise(
-    checks: Mapping[str, Check], systemctl: Systemctl, connect: Callable[[Desk], Coroutine[Any, Any, None]]
+    checks: Mapping[str, Check], systemctl: Systemctl, connect: Callable[[Supervisor], Coroutine[Any, Any, None]]
 ) -> None:
-    """Run until SIGTERM or SIGINT. `connect` gets the desk, to add lights and button as they are found."""
+    """Run until SIGTERM or SIGINT. `connect` gets the supervisor, to add lights and button as they are found."""
     loop = asyncio.get_running_loop()
-    desk = Desk(loop, checks, systemctl)
+    supervisor = Supervisor(loop, checks, systemctl)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, desk.stopped.set)
-    desk.post(Started(loop.time()))
-    tasks = [loop.create_task(connect(desk)), loop.create_task(_feed_watchdog())]
+        loop.add_signal_handler(number, supervisor.stopped.set)
+    supervisor.post(Started(loop.time()))
+    tasks = [loop.create_task(connect(supervisor)), loop.create_task(_feed_watchdog())]
     notify("READY=1")
-    await desk.stopped.wait()
+    await supervisor.stopped.wait()
     notify("STOPPING=1")
     for task in tasks:
         task.cancel()
     for ended in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(ended, Exception):
             log.error("a task ended early: %r", ended)
-    await desk.close()
+    await supervisor.close()
 
 
 async def _feed_watchdog() -> None:

@@ -18,7 +18,7 @@ from skywire_board.config import CONFIG_PATH, read_config
 from skywire_board.errors import BoardFileError, PinError
 
 if TYPE_CHECKING:
-    from skywire_board.loop import Desk
+    from skywire_board.loop import Supervisor
     from skywire_board.outputs.pins import Pins
 
 log = logging.getLogger("skywire_board")
@@ -83,26 +83,26 @@ def run(options: Options) -> None:
     asyncio.run(supervise(checks, door, partial(connect, board, pins)))
 
 
-async def connect(board: Board, pins: "Pins | None", desk: "Desk") -> None:
-    """Give the desk its lights and button, at once or when their drivers are there. Ends when cancelled."""
+async def connect(board: Board, pins: "Pins | None", supervisor: "Supervisor") -> None:
+    """Give the supervisor its lights and button, at once or when their drivers are there. Ends when cancelled."""
     import asyncio  # noqa: PLC0415
 
-    await asyncio.gather(_connect_onboard(board, desk), _connect_pins(board, pins, desk))
+    await asyncio.gather(_connect_onboard(board, supervisor), _connect_pins(board, pins, supervisor))
 
 
-async def _connect_onboard(board: Board, desk: "Desk") -> None:
+async def _connect_onboard(board: Board, supervisor: "Supervisor") -> None:
     from skywire_board.outputs.lights import find_onboard  # noqa: PLC0415
 
     if board.onboard_led:
         light = await _look_for(lambda: find_onboard(board.onboard_led))
         if light is not None:
-            desk.status.add(light)
+            supervisor.status.add(light)
         else:
             names = " or ".join(board.onboard_led)
             log.info("no on-board light: there is no %s under /sys/class/leds", names)
 
 
-async def _connect_pins(board: Board, pins: "Pins | None", desk: "Desk") -> None:
+async def _connect_pins(board: Board, pins: "Pins | None", supervisor: "Supervisor") -> None:
     from skywire_board.inputs.button import ButtonSampler  # noqa: PLC0415
 
     if pins is None and board.gpio is not None:
@@ -112,15 +112,15 @@ async def _connect_pins(board: Board, pins: "Pins | None", desk: "Desk") -> None
         return
     for missing in pins.missing:
         log.warning("working without %s", missing)
-    for lamp, light in ((desk.status, pins.status), (desk.activity, pins.activity)):
+    for lamp, light in ((supervisor.status, pins.status), (supervisor.activity, pins.activity)):
         if light is not None:
             lamp.add(light)
     if pins.is_pressed is None:
         return
-    sampler = ButtonSampler(pins.is_pressed, desk.post_from_thread)
+    sampler = ButtonSampler(pins.is_pressed, supervisor.post_from_thread)
     sampler.start()
     try:
-        await desk.stopped.wait()
+        await supervisor.stopped.wait()
     finally:
         sampler.stop()
 

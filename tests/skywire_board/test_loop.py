@@ -14,7 +14,7 @@ from gpiozero import LED
 
 from skywire_board.boards import Board, Gpio
 from skywire_board.errors import BoardError
-from skywire_board.loop import Desk, Lamp, supervise
+from skywire_board.loop import Lamp, Supervisor, supervise
 from skywire_board.model import Pattern, Trouble
 from skywire_board.outputs.lights import GpioLight
 from skywire_board.outputs.pins import wire
@@ -33,7 +33,7 @@ class Stage:
         self.chip = FakeChip(lit=[17])
         self.asked: list[tuple[str, ...]] = []
         self.levels: list[tuple[float, bool]] = []
-        self.desk: Desk | None = None
+        self.supervisor: Supervisor | None = None
 
     async def systemctl(self, words: tuple[str, ...]) -> None:
         self.asked.append(words)
@@ -41,9 +41,9 @@ class Stage:
     async def well(self) -> Trouble | None:
         return None
 
-    async def connect(self, desk: Desk) -> None:
-        self.desk = desk
-        await connect(BOARD, wire(GPIO, GpiodFactory(self.chip)), desk)
+    async def connect(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        await connect(BOARD, wire(GPIO, GpiodFactory(self.chip)), supervisor)
 
     async def until(self, what: Callable[[], bool], deadline_s: float = 20.0) -> None:
         async with asyncio.timeout(deadline_s):
@@ -53,7 +53,7 @@ class Stage:
                 await asyncio.sleep(0.01)
 
     def pattern(self) -> Pattern | None:
-        return self.desk.state.shown.pattern if self.desk and self.desk.state.shown else None
+        return self.supervisor.state.shown.pattern if self.supervisor and self.supervisor.state.shown else None
 
     async def press(self, held_s: float = 0.15) -> None:
         self.chip.press(22, False)
@@ -66,7 +66,7 @@ def play(stage: Stage, story: Callable[[], object]) -> None:
     """Run the supervisor while `story` happens; then end it as systemd does."""
 
     async def both() -> None:
-        supervisor = asyncio.ensure_future(
+        running = asyncio.ensure_future(
             supervise({"viscript": stage.well, "data": stage.well}, stage.systemctl, stage.connect)
         )
         await asyncio.sleep(0)
@@ -75,7 +75,7 @@ def play(stage: Stage, story: Callable[[], object]) -> None:
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             async with asyncio.timeout(10):
-                await supervisor
+                await running
 
     asyncio.run(both())
 
@@ -99,7 +99,7 @@ def test_button_identifies_and_powers_off() -> None:
     stage = Stage()
 
     async def story() -> None:
-        await stage.until(lambda: stage.desk is not None and stage.desk.state.button.press.value == "up")
+        await stage.until(lambda: stage.supervisor is not None and stage.supervisor.state.button.press.value == "up")
         await stage.press()
         await stage.until(lambda: stage.pattern() is Pattern.IDENTIFY)
         await stage.press()
@@ -121,7 +121,7 @@ def test_a_power_off_that_fails_can_be_asked_for_again(caplog: pytest.LogCapture
     stage.systemctl = systemctl  # type: ignore[method-assign]
 
     async def story() -> None:
-        await stage.until(lambda: stage.desk is not None and stage.desk.state.button.press.value == "up")
+        await stage.until(lambda: stage.supervisor is not None and stage.supervisor.state.button.press.value == "up")
         for times in (1, 2):
             await stage.press()
             await stage.press()
@@ -191,8 +191,8 @@ def test_a_check_that_breaks_is_a_trouble_and_is_run_again() -> None:
         await stage.until(lambda: len(calls) >= 3)
 
     play(stage, story)
-    assert stage.desk is not None
-    texts = [noticed.trouble.text for noticed in stage.desk.state.troubles]
+    assert stage.supervisor is not None
+    texts = [noticed.trouble.text for noticed in stage.supervisor.state.troubles]
     assert texts == ["ZeroDivisionError('a bug')"] * 2
 
 
