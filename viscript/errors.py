@@ -41,6 +41,10 @@ class StartError(ViscriptError):
     code = "start-failed"
 
 
+class UnsureStartError(StartError):
+    """Nobody can tell whether the application was started: what may run must be ended before it is forgotten."""
+
+
 class NoAnswerError(ViscriptError):
     """A program or daemon did not answer in time."""
 

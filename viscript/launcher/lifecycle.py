@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from viscript.errors import NoAnswerError, NoSuchAppError, NoSuchIdError, StartError
+from viscript.errors import NoAnswerError, NoSuchAppError, NoSuchIdError, StartError, UnsureStartError
 from viscript.launcher.model import (
     Config,
     Launch,
@@ -32,6 +32,8 @@ from viscript.signal.errors import SignalError
 from viscript.signal.settings import make_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from viscript.launcher.process.door import Backend, Exit
     from viscript.launcher.store import Store
     from viscript.signal.model import Address, Peer
@@ -42,6 +44,7 @@ log = logging.getLogger(__name__)
 MAX_RUNNING = 100
 ASK_DEADLINE_S = 3.0
 KILL_DEADLINE_S = 10.0
+WITHDRAW_INTERVAL_S = 10.0
 
 
 @dataclass(slots=True)
@@ -114,6 +117,9 @@ class Launcher:
         self._store.put(Record(app_id, name, args, command, time.time()))
         try:
             process = await self._backend.start(Launch(app_id, app, args, command, env))
+        except (UnsureStartError, asyncio.CancelledError):
+            self._spawn(self._withdraw(app_id))
+            raise
         except BaseException:
             self._store.drop(app_id)
             raise
@@ -185,7 +191,10 @@ class Launcher:
         running = Running(record, process, app.stop_timeout_s if app else ASK_DEADLINE_S)
         self._store.put(record)
         self._running[record.id] = running
-        watcher = asyncio.get_running_loop().create_task(self._watch(running))
+        self._spawn(self._watch(running))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        watcher = asyncio.get_running_loop().create_task(work)
         self._watchers.add(watcher)
         watcher.add_done_callback(self._end_watch)
 
@@ -196,6 +205,19 @@ class Launcher:
         running.gone.set()
         _log_exit(record, ended)
         self._store.drop(record.id)
+
+    async def _withdraw(self, app_id: int) -> None:
+        """End what a start left that nobody waits for any more; until then its record stays."""
+        while True:
+            try:
+                await self._backend.withdraw(app_id)
+            except StartError as error:
+                log.warning("cannot tell yet whether id %d was started: %s", app_id, error)
+                await asyncio.sleep(WITHDRAW_INTERVAL_S)
+            else:
+                break
+        log.info("id %d was not started in time and is withdrawn", app_id)
+        self._store.drop(app_id)
 
     def _end_watch(self, watcher: asyncio.Task[None]) -> None:
         self._watchers.discard(watcher)

@@ -33,7 +33,15 @@ class Exit(msgspec.Struct, frozen=True):
 
 class Backend(Protocol):
     async def start(self, launch: Launch) -> Process:
-        """Start the program; raises StartError with the sentence to show."""
+        """Start the program; raises StartError with the sentence to show.
+
+        After an UnsureStartError, or when cut short, the program may run or come to: see `withdraw`.
+        """
+
+    async def withdraw(self, app_id: int) -> None:
+        """End what an unsure start may have left; returns once nothing is. Raises StartError when that cannot be
+        told now.
+        """
 
     async def find(self, records: Iterable[Record]) -> list[Found]:
         """Which applications still run; records tell what ran before."""

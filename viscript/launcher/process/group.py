@@ -79,6 +79,9 @@ class GroupBackend:
         # A zombie of ours keeps its number: the watcher then reports the exit as of any other program.
         return process if process is not None else Process(child.pid, 0)
 
+    async def withdraw(self, app_id: int) -> None:
+        """Nothing to end: a start here is done at once or not at all."""
+
     async def find(self, records: Iterable[Record]) -> list[Found]:
         found = []
         for record in records:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from viscript.errors import StartError
+from viscript.errors import StartError, UnsureStartError
+from viscript.launcher.model import Signal
 from viscript.launcher.process.cgroup import is_in_unit
 from viscript.launcher.process.door import Exit, Found
 from viscript.launcher.process.procfs import read_process, wait_exit
@@ -31,18 +32,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from viscript.launcher.model import Launch, Process, Record, Signal
+    from viscript.launcher.model import Launch, Process, Record
     from viscript.signal.model import Peer
 
 DEADLINE_S = 70.0
-"""Seconds for the starter's answer: systemd on an emulated board takes its time."""
+"""Seconds for the starter's answer: more than it may take itself, for systemd on an emulated board takes its time."""
+WITHDRAW_INTERVAL_S = 0.5
 
 
 class UnitBackend:
     """Asks the starter that listens on `socket_path`."""
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, deadline_s: float = DEADLINE_S) -> None:
         self._socket_path = socket_path
+        self._deadline_s = deadline_s
 
     async def start(self, launch: Launch) -> Process:
         units = await self._ask(StartUnit(launch.app.name, launch.id, launch.args))
@@ -50,6 +53,12 @@ class UnitBackend:
         if process is None:
             raise StartError(f"'{launch.app.name}' ended as soon as it was started")
         return process
+
+    async def withdraw(self, app_id: int) -> None:
+        # The starter serves one at a time, in order: once it answers this, it is done with the start.
+        while any(unit.id == app_id for unit in await self._ask(ListUnits())):
+            await self._signal(app_id, Signal.KILL)
+            await asyncio.sleep(WITHDRAW_INTERVAL_S)
 
     async def find(self, records: Iterable[Record]) -> list[Found]:
         del records  # systemd's own list is the truth
@@ -62,12 +71,7 @@ class UnitBackend:
 
     async def kill(self, app_id: int, process: Process, signal: Signal) -> None:
         del process
-        try:
-            await self._ask(StopUnit(app_id, signal))
-        except StartError:
-            # Between our look and systemd's the unit may have ended by itself.
-            if any(unit.id == app_id for unit in await self._ask(ListUnits())):
-                raise
+        await self._signal(app_id, signal)
 
     async def wait_gone(self, app_id: int, process: Process) -> Exit:
         del app_id
@@ -82,17 +86,27 @@ class UnitBackend:
     def close(self) -> None:
         pass
 
+    async def _signal(self, app_id: int, signal: Signal) -> None:
+        try:
+            await self._ask(StopUnit(app_id, signal))
+        except StartError:
+            # Between our look and systemd's the unit may have ended by itself.
+            if any(unit.id == app_id for unit in await self._ask(ListUnits())):
+                raise
+
     async def _ask(self, request: StarterRequest) -> tuple[Unit, ...]:
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self._deadline_s):
                 line = await self._exchange(msgspec.json.encode(request) + b"\n")
             reply = msgspec.json.decode(line, type=StarterReply)
         except TimeoutError:
-            raise StartError(f"the starter did not answer within {DEADLINE_S:g} s") from None
-        except (OSError, msgspec.DecodeError) as error:
+            raise UnsureStartError(f"the starter did not answer within {self._deadline_s:g} s") from None
+        except (FileNotFoundError, PermissionError, ConnectionRefusedError) as error:
             raise StartError(f"the starter at '{self._socket_path}' does not answer: {error}") from error
+        except (OSError, msgspec.DecodeError) as error:
+            raise UnsureStartError(f"the starter at '{self._socket_path}' broke off: {error}") from error
         if reply.error is not None:
-            raise StartError(reply.error)
+            raise UnsureStartError(reply.error) if reply.unsure else StartError(reply.error)
         return reply.units
 
     async def _exchange(self, line: bytes) -> bytes:

@@ -39,7 +39,8 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class StarterReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`units` are those asked about; with `error` set, nothing was done."""
+    """`units` are those asked about; with `error` set, nothing was done, or with `unsure` perhaps something."""
 
     units: tuple[Unit, ...] = ()
     error: str | None = None
+    unsure: bool = False

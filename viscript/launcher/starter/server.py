@@ -17,7 +17,15 @@ from pathlib import Path
 
 import msgspec
 
-from viscript.errors import ConfigError, NoSuchAppError, NoSuchIdError, ProtocolError, StartError, ViscriptError
+from viscript.errors import (
+    ConfigError,
+    NoSuchAppError,
+    NoSuchIdError,
+    ProtocolError,
+    StartError,
+    UnsureStartError,
+    ViscriptError,
+)
 from viscript.launcher.config import load_config
 from viscript.launcher.starter import systemd
 from viscript.launcher.starter.argv import make_run_argv, unit_name
@@ -65,7 +73,7 @@ def _serve_one(connection: socket.socket, rules: Rules) -> None:
         reply = StarterReply(units=answer(_read_request(connection), rules))
     except ViscriptError as error:
         log.warning("refused: %s", error)
-        reply = StarterReply(error=str(error))
+        reply = StarterReply(error=str(error), unsure=isinstance(error, UnsureStartError))
     except OSError as error:
         log.warning("connection lost: %s", error)
         return
@@ -87,22 +95,32 @@ def answer(request: StarterRequest, rules: Rules) -> tuple[Unit, ...]:
             if any(unit.id == app_id for unit in systemd.list_units()):
                 raise StartError(f"id {app_id} is running already")
             systemd.run_unit(make_run_argv(config.apps[app], app_id, args, rules.prefix, rules.signal_address))
-            wanted = unit_name(app, app_id)
-            units = tuple(unit for unit in systemd.list_units() if unit.unit == wanted and unit.pid)
-            if not units:
-                raise StartError(f"'{app}' ended as soon as it was started")
-            log.info("started %s", wanted)
-            return units
+            return _find_started(app, app_id)
         case StopUnit(app_id, signal):
             units = tuple(unit for unit in systemd.list_units() if unit.id == app_id)
             if not units:
                 raise NoSuchIdError(app_id)
             for unit in units:
-                systemd.signal_unit(unit.unit, signal)
+                if unit.pid:
+                    systemd.signal_unit(unit.unit, signal)
+                else:
+                    systemd.stop_unit(unit.unit)
                 log.info("%s to %s", signal.value, unit.unit)
             return units
         case ListUnits():
             return systemd.list_units()
+
+
+def _find_started(app: str, app_id: int) -> tuple[Unit, ...]:
+    wanted = unit_name(app, app_id)
+    try:
+        units = tuple(unit for unit in systemd.list_units() if unit.unit == wanted and unit.pid)
+    except StartError as error:
+        raise UnsureStartError(str(error)) from error
+    if not units:
+        raise StartError(f"'{app}' ended as soon as it was started")
+    log.info("started %s", wanted)
+    return units
 
 
 def _check_config(path: Path) -> None:
