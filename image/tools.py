@@ -22,9 +22,12 @@ BUILD = {
     "zstd": "zstd",
 }
 BOOT = {
+    "e2fsck": "e2fsprogs",
     "mcopy": "mtools",
     "qemu-img": "qemu-utils",
+    "qemu-io": "qemu-utils",
     "qemu-system-aarch64": "qemu-system-arm",
+    "sfdisk": "fdisk",
     "ssh": "openssh-client",
     "xz": "xz-utils",
 }

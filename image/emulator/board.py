@@ -24,16 +24,18 @@ from image.recipe import read_recipe
 from image.run import Runner
 
 LOOK_EVERY_S = 0.1
-SSH_WORDS = (
-    "-o",
-    "BatchMode=yes",
-    "-o",
-    "StrictHostKeyChecking=accept-new",
-    "-o",
-    "ConnectTimeout=60",
-    "-o",
-    "LogLevel=ERROR",
-)
+SSH_CONFIG = """\
+Host board
+  HostName 127.0.0.1
+  Port {port}
+  IdentityFile {folder}/key
+  IdentitiesOnly yes
+  UserKnownHostsFile {folder}/known_hosts
+  StrictHostKeyChecking accept-new
+  BatchMode yes
+  ConnectTimeout 60
+  LogLevel ERROR
+"""
 
 T = TypeVar("T")
 
@@ -55,6 +57,7 @@ class Board:
         self._files = take_files(self.run, image, disk, self.machine.files, folder)
         self.gpio = next(board.gpio for board in read_boards() if board.slug == self.machine.board)
         self.port = free_port()
+        (folder / "ssh").write_text(SSH_CONFIG.format(port=self.port, folder=folder.absolute()))
         self.started = 0.0
 
     def __enter__(self) -> "Board":
@@ -134,8 +137,7 @@ class Board:
 
     def ssh_words(self, user: str) -> list[str]:
         """The command that a person would type, with this board's key and port."""
-        known = ("-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "IdentitiesOnly=yes")
-        return ["ssh", *SSH_WORDS, *known, "-i", str(self.key), "-p", str(self.port), f"{user}@127.0.0.1"]
+        return ["ssh", "-F", str(self.folder / "ssh"), f"{user}@board"]
 
     def send(self, data: bytes, command: str, *, user: str, deadline_s: float = 180) -> None:
         """Feeds bytes to a command's standard input over SSH."""

@@ -3,6 +3,7 @@
 The running session listens on a UNIX socket that only its user may open; `--press` from another terminal speaks to it.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ from image.errors import EmulatorError, ImageError
 
 LOOK_EVERY_S = 0.1
 MAX_PRESS_S = 60.0
+GONE_DEADLINE_S = 30.0
 Tell = Callable[[str], None]
 
 
@@ -67,7 +69,7 @@ class Control:
                 link, _ = self._socket.accept()
             except OSError:
                 return
-            with link:
+            with link, contextlib.suppress(OSError):  # a caller that left is not missed
                 link.settimeout(5)
                 link.sendall(json.dumps(self._answer(link)).encode() + b"\n")
 
@@ -98,12 +100,16 @@ def _somebody_listens(path: Path) -> bool:
 def show(board: Board, tell: Tell, *, live: bool) -> None:
     """The status line until the board switches itself off or the person presses Ctrl+C."""
     login = " ".join(board.ssh_words("viscript"))
-    tell(f"  {board.machine.name}: power on, card {board.card}\n  shell:  {login}\n")
+    tell(f"  {board.machine.name}: power on, SSH on port {board.port} of this machine\n  shell:  {login}\n")
     tell("  button: image/boot --press 0.2   end: Ctrl+C\n")
     answering = _Greeting(board.port)
     last = ""
     while board.running:
-        status, activity = board.pins.lights()
+        try:
+            status, activity = board.pins.lights()
+        except EmulatorError:
+            board.wait_off(GONE_DEADLINE_S)
+            break
         since = answering.since
         state = "booting" if since is None else f"answers SSH since {since - board.started:.0f} s"
         line = f"  status {_dot(status)}  activity {_dot(activity)}  {board.seconds:5.0f} s  {state}"

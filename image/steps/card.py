@@ -5,7 +5,7 @@
     4 MiB                   FAT: firmware, U-Boot, boot.scr, files for people
     then                    slot A, slot B (empty), data (to the card's end, grown at first boot)
 
-The image file ends with slot A's partition: what follows it is empty.
+The image file ends a MiB into slot B: written over an older card, it leaves no slot B that could still be started.
 """
 
 import shutil
@@ -111,6 +111,6 @@ def make_card(run: Runner, recipe: Recipe, fat: Path, slot: Path, target: Path) 
         for number, sector in enumerate(disk.state_sectors):
             card.seek(sector * SECTOR)
             card.write(boot_state(seq=1 + number))
-        card.truncate(disk.slot_lbas[1] * SECTOR)
+        card.truncate((disk.slot_lbas[1] + SECTORS_PER_MIB) * SECTOR)
     if target.stat().st_size % (1 << 20):
         raise ImageError(f"the image's size {target.stat().st_size} is not a multiple of 1 MiB")

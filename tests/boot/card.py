@@ -1,5 +1,6 @@
 """A card looked at from outside, with the board switched off: partitions, file systems, slot, boot state."""
 
+import hashlib
 import json
 import struct
 import zlib
@@ -55,16 +56,18 @@ def check_slot(board: Board, raw: Path) -> tuple[str, bool]:
     return f"slot A {'as in the image' if same else 'CHANGED'}", same
 
 
-def check_fat(board: Board, raw: Path) -> tuple[str, bool]:
-    """The boot partition byte for byte as in the image, but for the key that the emulator put there."""
+def fat_digest(raw: Path) -> str:
+    """SHA-256 of the boot partition."""
     disk = read_recipe().disk
-    names = []
-    for name in ("boot.scr", "config.txt", "u-boot.bin", "README.txt"):
-        offset = f"@@{disk.fat_lba * SECTOR}"
-        there, here = (board.run("mtype", "-i", f"{path}{offset}", f"::{name}") for path in (raw, board.image))
-        if there != here:
-            names.append(name)
-    return f"boot partition {'changed: ' + ', '.join(names) if names else 'unchanged'}", not names
+    with raw.open("rb") as card:
+        card.seek(disk.fat_lba * SECTOR)
+        return hashlib.sha256(card.read(disk.fat_mib << 20)).hexdigest()
+
+
+def check_fat(raw: Path, before: str) -> tuple[str, bool]:
+    """The boot partition byte for byte as it was before power-on: the board never writes to it."""
+    same = fat_digest(raw) == before
+    return f"boot partition {'unchanged' if same else 'CHANGED'}", same
 
 
 def boot_states(raw: Path) -> list[dict[str, str]]:
@@ -80,10 +83,10 @@ def boot_states(raw: Path) -> list[dict[str, str]]:
     return sorted(found, key=lambda state: int(state["SKY_SEQ"], 16))
 
 
-def inspect(board: Board, scratch: Path) -> tuple[str, bool]:
+def inspect(board: Board, scratch: Path, fat_before: str) -> tuple[str, bool]:
     """All of it, for a card that was switched off cleanly."""
     raw = open_card(board, scratch)
-    looks = [check_data(board, raw), check_slot(board, raw), check_fat(board, raw)]
+    looks = [check_data(board, raw), check_slot(board, raw), check_fat(raw, fat_before)]
     states = boot_states(raw)
     looks.append(
         (f"boot state seq {states[-1]['SKY_SEQ']}, A {states[-1]['SKY_A_LEFT']}", states[-1]["SKY_A_LEFT"] == "3")

@@ -7,6 +7,7 @@ import pytest
 from image.emulator.card import find_image
 from image.errors import ImageError
 from image.run import Runner
+from image.tools import BOOT, install_tools
 
 TREE = Path(__file__).parents[2]
 
@@ -14,7 +15,9 @@ TREE = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (tmp_path_factory.mktemp("image") / "log").open("w") as log:
+        run = Runner(log, 0)
         try:
-            return find_image(Runner(log, 0), TREE / "dist")
+            install_tools(run, BOOT)
+            return find_image(run, TREE / "dist")
         except ImageError as error:
             pytest.fail(str(error))

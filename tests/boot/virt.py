@@ -4,7 +4,8 @@ from pathlib import Path
 
 from image.emulator.board import Board
 from image.recipe import read_recipe
-from tests.boot import guest_pins, light_rows, recovery, transcript
+from tests.boot import guest_pins, light_rows, recovery, refusals, transcript
+from tests.boot.card import fat_digest, open_card
 from tests.boot.rows import Table
 
 BOOT_DEADLINE_S = 900
@@ -13,7 +14,9 @@ BOOT_DEADLINE_S = 900
 def prove_virt(image: Path, scratch: Path, table: Table) -> None:
     """One boot of the image on `virt`, from power-on to power-off."""
     aim = read_recipe().aims.virt_shell_s
-    with Board("virt", image, scratch / "virt") as board:
+    board = Board("virt", image, scratch / "virt")
+    fat_before = fat_digest(open_card(board, scratch))
+    with board:
         board.wait_ssh(BOOT_DEADLINE_S)
         seconds = board.seconds
         table.add("virt boots slot A through U-Boot to the shell", f"{seconds:.0f} s after power-on", True)
@@ -22,11 +25,12 @@ def prove_virt(image: Path, scratch: Path, table: Table) -> None:
         app = transcript.shell_rows(board, table)
         transcript.directory_rows(board, table)
         transcript.admin_rows(board, table)
-        transcript.refusal_rows(board, table)
+        refusals.refusal_rows(board, table)
         guest_pins.pin_rows(board, table)
         recovery.kill_rows(board, table, app)
         transcript.shutdown_rows(board, table, app)
         recovery.wait_pattern(board, light_rows.RUNNING_S, 120)
         light_rows.running_rows(board, table)
+        light_rows.activity_rows(board, table)
         light_rows.press_rows(board, table)
-        light_rows.power_off_rows(board, table, scratch)
+        light_rows.power_off_rows(board, table, scratch, fat_before)
