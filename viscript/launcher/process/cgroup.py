@@ -13,15 +13,15 @@ import logging
 import os
 import socket
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from viscript.signal.model import Peer
 
 log = logging.getLogger(__name__)
 
-CGROUPS = Path("/sys/fs/cgroup")
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
 NLM_F_REQUEST = 1
@@ -36,27 +36,14 @@ _NO_COOKIE = 0xFFFFFFFF
 _DEADLINE_S = 2.0
 
 
-def is_in_unit(peer: Peer, main_pid: int, unit: str) -> bool:
-    """Whether the peer's socket was made inside the unit that `main_pid` runs in."""
-    path = read_cgroup(main_pid)
-    if path is None or path.name != unit:
-        return False
+def is_in(peer: Peer, group: Path) -> bool:
+    """Whether the peer's socket was made inside the control group with that directory."""
     try:
         found = read_socket_cgroup(peer)
-        return found is not None and found == path.stat().st_ino
+        return found is not None and found == group.stat().st_ino
     except OSError as error:
         log.warning("cannot tell the owner of %s: %s", peer, error)
         return False
-
-
-def read_cgroup(pid: int) -> Path | None:
-    """The unified control group's directory of a process."""
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    paths = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
-    return CGROUPS / paths[0] if paths else None
 
 
 def read_socket_cgroup(peer: Peer) -> int | None:

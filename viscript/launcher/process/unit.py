@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from viscript.errors import StartError, UnsureStartError
 from viscript.launcher.model import Signal
-from viscript.launcher.process.cgroup import is_in_unit
+from viscript.launcher.process.cgroup import is_in
 from viscript.launcher.process.door import Exit, Found
 from viscript.launcher.process.procfs import read_process, wait_exit
-from viscript.launcher.starter.argv import unit_name
+from viscript.launcher.starter.argv import SLICE, unit_name
 from viscript.launcher.starter.model import (
     MAX_LINE,
     ListUnits,
@@ -30,22 +31,25 @@ from viscript.launcher.starter.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from viscript.launcher.model import Launch, Process, Record
     from viscript.signal.model import Peer
 
 DEADLINE_S = 70.0
 """Seconds for the starter's answer: more than it may take itself, for systemd on an emulated board takes its time."""
+CGROUPS = Path("/sys/fs/cgroup/skywire.slice") / SLICE
+"""Where systemd puts the units' control groups: a slice's name spells its parents."""
+
 WITHDRAW_INTERVAL_S = 0.5
 
 
 class UnitBackend:
-    """Asks the starter that listens on `socket_path`."""
+    """Asks the starter that listens on `socket_path`; the units' control groups are in `cgroups`."""
 
-    def __init__(self, socket_path: Path, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, socket_path: Path, deadline_s: float = DEADLINE_S, cgroups: Path = CGROUPS) -> None:
         self._socket_path = socket_path
         self._deadline_s = deadline_s
+        self._cgroups = cgroups
 
     async def start(self, launch: Launch) -> Process:
         units = await self._ask(StartUnit(launch.app.name, launch.id, launch.args))
@@ -79,9 +83,8 @@ class UnitBackend:
         return Exit()
 
     def owns(self, peer: Peer, record: Record) -> bool:
-        if record.process is None:
-            return False
-        return is_in_unit(peer, record.process.pid, unit_name(record.app, record.id))
+        # By the unit's name alone: a quick program registers before the starter has told us its pid.
+        return is_in(peer, self._cgroups / unit_name(record.app, record.id))
 
     def close(self) -> None:
         pass
