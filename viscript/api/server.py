@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,13 +19,15 @@ from viscript.errors import ProtocolError, ViscriptError
 from viscript.signal.errors import SignalError
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Awaitable, Callable
 
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
 MAX_CALLS = 16
+IDLE_DEADLINE_S = 60.0
+"""Seconds a connection may stay without a call; a shell connects anew by itself."""
+
 HALF_LINE_DEADLINE_S = 10.0
 WRITE_DEADLINE_S = 10.0
 CALL_DEADLINE_S = 120.0
@@ -32,8 +36,11 @@ CALL_DEADLINE_S = 120.0
 class ApiServer:
     """`answer` raises ViscriptError or SignalError for what it cannot do."""
 
-    def __init__(self, answer: Callable[[Request], Awaitable[Result]]) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Awaitable[Result]], idle_deadline_s: float = IDLE_DEADLINE_S
+    ) -> None:
         self._answer = answer
+        self._idle_deadline_s = idle_deadline_s
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -50,11 +57,13 @@ class ApiServer:
             await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MAX_CONNECTIONS:
+        # Root is the supervisor, which must not take a crowd of shells for a dead daemon.
+        if len(self._connections) >= MAX_CONNECTIONS and _read_uid(writer) != 0:
             log.warning("api: connection refused, %d are open", MAX_CONNECTIONS)
             writer.transport.abort()
             return
-        task = asyncio.get_running_loop().create_task(_Conversation(self._answer, reader, writer).run())
+        conversation = _Conversation(self._answer, self._idle_deadline_s, reader, writer)
+        task = asyncio.get_running_loop().create_task(conversation.run())
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 
@@ -65,10 +74,12 @@ class _Conversation:
     def __init__(
         self,
         answer: Callable[[Request], Awaitable[Result]],
+        idle_deadline_s: float,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
         self._answer = answer
+        self._idle_deadline_s = idle_deadline_s
         self._reader = reader
         self._writer = writer
         self._lines = LineReader()
@@ -95,8 +106,7 @@ class _Conversation:
 
     async def _read_calls(self) -> None:
         while True:
-            async with asyncio.timeout(HALF_LINE_DEADLINE_S if self._lines.half_line else None):
-                data = await self._reader.read(65_536)
+            data = await self._read_chunk()
             if not data:
                 return
             for line in self._lines.feed(data):
@@ -106,6 +116,21 @@ class _Conversation:
                 task = asyncio.get_running_loop().create_task(self._serve(call))
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
+
+    async def _read_chunk(self) -> bytes:
+        """The next bytes; none when the peer has ended, or asks nothing and waits for nothing. Raises TimeoutError for
+        half a line.
+        """
+        while True:
+            half = self._lines.half_line
+            try:
+                async with asyncio.timeout(HALF_LINE_DEADLINE_S if half else self._idle_deadline_s):
+                    return await self._reader.read(65_536)
+            except TimeoutError:
+                if half:
+                    raise
+                if not self._calls:
+                    return b""
 
     async def _serve(self, call: Call) -> None:
         try:
@@ -132,3 +157,10 @@ class _Conversation:
         except (TimeoutError, OSError) as error:
             log.warning("api: a reply was not taken: %s", error or "too slow")
             self._writer.transport.abort()
+
+
+def _read_uid(writer: asyncio.StreamWriter) -> int:
+    """The user at the other end, as the kernel noted it."""
+    credentials = struct.Struct("3i")
+    raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+    return int(credentials.unpack(raw)[1])
