@@ -10,8 +10,11 @@ RUN_SOCKET = Path("/run/viscript/api.sock")
 
 def runtime_directory() -> Path:
     """The daemon's directory on tmpfs, for state and socket."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(base, "viscript") if base else Path(f"/tmp/viscript-{os.getuid()}")  # noqa: S108 (owner checked)
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base, "viscript")
+    if os.getuid() == 0:  # under /tmp anyone could make root's directory first
+        return RUN_SOCKET.parent
+    return Path(f"/tmp/viscript-{os.getuid()}")  # noqa: S108 (the daemon and `shell_socket` check its owner)
 
 
 def shell_socket() -> Path:
@@ -19,7 +22,19 @@ def shell_socket() -> Path:
     if chosen := os.environ.get("VISCRIPT_SOCKET"):
         return Path(chosen)
     own = runtime_directory() / "api.sock"
+    if _is_others(own.parent):
+        return RUN_SOCKET
     return RUN_SOCKET if not own.exists() and RUN_SOCKET.exists() else own
+
+
+def _is_others(directory: Path) -> bool:
+    """Whether somebody else made it, and could listen there in the daemon's place."""
+    try:
+        return directory.lstat().st_uid != os.getuid()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def user_config() -> Path:
