@@ -51,10 +51,6 @@ class TrackerServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._server.wait_closed()
 
-    def status(self) -> str:
-        """One line for people."""
-        return f"{len(self._directory)} entries, {len(self._connections)} connections"
-
     async def _expire(self) -> None:
         """Entries also go when nobody asks, so that memory follows the leases."""
         while True:

@@ -1,7 +1,7 @@
 """The signal server: accepts programs, knows which ids are live, and asks them questions with a deadline.
 
-It decides nothing about programs; who may use an id is told by the injected `owner`, and `on_change` hears
-of comings and goings. One bad connection is closed with a logged reason and disturbs nobody else.
+It decides nothing about programs; who may use an id is told by the injected `owner`. One bad connection is
+closed with a logged reason and disturbs nobody else.
 """
 
 from __future__ import annotations
@@ -101,16 +101,10 @@ def anyone(_peer: Peer, _client_id: int) -> bool:
 
 
 class SignalServer:
-    """`owner(peer, id)` answers quickly and without I/O that blocks; `on_change(id, connected)` likewise."""
+    """`owner(peer, id)` answers quickly and without I/O that blocks."""
 
-    def __init__(
-        self,
-        *,
-        owner: Callable[[Peer, int], bool] = anyone,
-        on_change: Callable[[int, bool], None] | None = None,
-    ) -> None:
+    def __init__(self, *, owner: Callable[[Peer, int], bool] = anyone) -> None:
         self._owner = owner
-        self._on_change = on_change
         self._live: dict[int, _Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
@@ -181,8 +175,6 @@ class SignalServer:
     def _tell(self, client_id: int, *, connected: bool) -> None:
         log.info("program %d %s", client_id, "registered" if connected else "left")
         self._spawn(self._notify())
-        if self._on_change is not None:
-            self._on_change(client_id, connected)
 
     async def _notify(self) -> None:
         async with self._changed:

@@ -41,11 +41,10 @@ async def exchange(host: str, port: int, sent: bytes) -> bytes:
 
 
 def test_one_registers_and_another_asks() -> None:
-    async def work(server: TrackerServer, host: str, port: int) -> None:
+    async def work(_server: TrackerServer, host: str, port: int) -> None:
         leased = await asyncio.to_thread(ask, host, port, Register("web", "10.0.0.1:80"), Leased)
         found = await asyncio.to_thread(ask, host, port, Query(), Entries)
         assert [(entry.name, entry.endpoint) for entry in found.entries] == [("web", "10.0.0.1:80")]
-        assert server.status().startswith("1 entries")
         await asyncio.to_thread(ask, host, port, Deregister(leased.lease), Leased)
         with pytest.raises(RefusedError, match="no such lease"):
             await asyncio.to_thread(ask, host, port, Deregister(leased.lease), Leased)

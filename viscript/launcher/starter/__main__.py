@@ -25,21 +25,19 @@ ACTIVATED_FD = 3
 @click.option("--prefix", type=click.Path(path_type=Path), default=Path(sys.prefix), help="Where paths start.")
 @click.option("--signal-address", default="127.0.0.1:7999", help="Signal server the applications report to.")
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen here if not activated.")
-@click.option("--idle-exit", "idle_exit_s", type=float, help="Seconds without a request before leaving.")
 def main(
     config: Path,
     allow_user: str,
     prefix: Path,
     signal_address: str,
     path: Path | None,
-    idle_exit_s: float | None,
 ) -> None:
     """Start and stop configured applications as systemd units, for viscript."""
     logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
     try:
         rules = Rules(pwd.getpwnam(allow_user).pw_uid, config, prefix, read_address(signal_address))
         with _listen(path) as listener:
-            serve(listener, rules, idle_exit_s)
+            serve(listener, rules)
     except KeyError:
         sys.exit(f"starter: user '{allow_user}' does not exist")
     except (ViscriptError, AddressError, OSError) as error:

@@ -14,6 +14,7 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Never
 
 import msgspec
 
@@ -55,14 +56,11 @@ class Rules:
     signal_address: Address
 
 
-def serve(listener: socket.socket, rules: Rules, idle_exit_s: float | None) -> None:
-    """Answer callers; returns after `idle_exit_s` without one, to be woken by socket activation again."""
-    listener.settimeout(idle_exit_s)
+def serve(listener: socket.socket, rules: Rules) -> Never:
+    """Answer callers for ever."""
+    listener.setblocking(True)
     while True:
-        try:
-            connection, _ = listener.accept()
-        except TimeoutError:
-            return
+        connection, _ = listener.accept()
         with connection:
             _serve_one(connection, rules)
 
