@@ -35,6 +35,13 @@ def test_the_originals_entry_loads() -> None:
     assert config.run_headless
 
 
+def test_the_boards_configuration_says_what_the_built_in_one_says() -> None:
+    root = Path(__file__).parents[3]
+    board = root / "rootfs_overlay" / "etc" / "skywire" / "config.yaml"
+    built_in = root / "viscript" / "default_config.yaml"
+    assert parse_config(board.read_text(), "c") == parse_config(built_in.read_text(), "c")
+
+
 def test_arguments_stay_as_they_are_written() -> None:
     config = parse_config("apps: {a: {path: p, default_args: [20000, yes, 0x10, ~]}}", "c")
     assert config.apps["a"].default_args == ("20000", "yes", "0x10", "~")
