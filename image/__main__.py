@@ -110,7 +110,7 @@ def _boot(machine: str, shell: bool, dist: Path) -> int:
     import tempfile
 
     from image.emulator import session
-    from image.emulator.board import Board
+    from image.emulator.board import Board, end_by_interrupt
     from image.emulator.card import find_image
     from image.recipe import read_recipe
     from image.run import Runner
@@ -121,6 +121,7 @@ def _boot(machine: str, shell: bool, dist: Path) -> int:
         install_tools(run, BOOT)
         board = Board(machine, find_image(run, dist), Path(folder))
         control = session.Control(board)
+        end_by_interrupt()
         try:
             with board:
                 if shell:

@@ -11,8 +11,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TypeVar
+from types import FrameType, TracebackType
+from typing import NoReturn, TypeVar
 
 from image.boards import read_boards
 from image.emulator.card import make_card, take_files
@@ -75,7 +75,10 @@ class Board:
             (self.folder / f"{name}.sock").unlink(missing_ok=True)
         words = command_line(self.machine, self.folder, self._files, self.port)
         self.run.say("$ " + " ".join(words))
-        self._qemu = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        # in a session of its own, so that Ctrl+C at the terminal reaches us alone and the board ends in order
+        self._qemu = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
+        )
         try:
             self._await("QEMU's sockets", (self.folder / "qmp.sock").exists, 60)
             self.qmp, self._qtest = Qmp(self.folder / "qmp.sock"), Qtest(self.folder / "qtest.sock")
@@ -200,6 +203,16 @@ class Board:
     def _last_seen(self) -> str:
         lines = self.console().splitlines()[-12:]
         return "last on the console:\n  " + "\n  ".join(lines) + f"\n(all of it in '{self.folder}')"
+
+
+def end_by_interrupt() -> None:
+    """Makes SIGTERM and a closed terminal raise KeyboardInterrupt, so that no emulator outlives the program."""
+
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from image.emulator.board import end_by_interrupt
 from image.emulator.card import find_image
 from image.errors import ImageError
 from image.recipe import read_recipe
@@ -31,6 +32,7 @@ def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
     """
     from tests.proofs import image as subject_image
 
+    end_by_interrupt()
     with tempfile.TemporaryDirectory(prefix="skywire-prove-") as folder:
         scratch = keep or Path(folder)
         scratch.mkdir(parents=True, exist_ok=True)
