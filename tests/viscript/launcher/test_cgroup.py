@@ -35,11 +35,11 @@ def test_the_kernel_names_the_group_of_a_connections_other_end(host: str) -> Non
 def test_a_quick_program_is_known_before_its_pid_is(tmp_path: Path) -> None:
     """The unit's group is our own here, under the name that systemd would give it."""
     lines = Path("/proc/self/cgroup").read_text().splitlines()
-    own = next(Path(f"/sys/fs/cgroup/{line[4:]}") for line in lines if line.startswith("0::/"))
+    own = next((Path(f"/sys/fs/cgroup/{line[4:]}") for line in lines if line.startswith("0::/")), Path("none"))
     (tmp_path / "skywire-app-quick-2.service").symlink_to(own)
     backend = UnitBackend(tmp_path / "none", cgroups=tmp_path)
     with connect("127.0.0.1") as peer:
-        if read_socket_cgroup(peer) != own.stat().st_ino:
+        if not own.exists() or read_socket_cgroup(peer) != own.stat().st_ino:
             pytest.skip("the unified control groups are not at /sys/fs/cgroup")
         assert backend.owns(peer, Record(2, "quick", (), ("/quick",), 0.0, process=None))
         assert not backend.owns(peer, Record(3, "quick", (), ("/quick",), 0.0, process=None))
