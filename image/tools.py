@@ -8,6 +8,7 @@ from image.run import Runner
 
 BUILD = {
     "apt-ftparchive": "apt-utils",
+    "arch-test": "arch-test",
     "cpio": "cpio",
     "depmod": "kmod",
     "mcopy": "mtools",
