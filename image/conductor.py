@@ -4,6 +4,7 @@ Everything is made in a work folder of its own and moved to `dist` at the end, s
 result in place. This module holds the order and the reasons of the cache; how a thing is made is in `steps`.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,7 @@ def build(wish: Wish, tell: Callable[[str], None]) -> Built:
     """Builds the image and leaves it in `wish.dist`; raises StepError naming step, command and log."""
     recipe, boards = read_recipe(), read_boards()
     kernel.read_modules()
+    os.umask(0o022)  # modes in the image are the recipe's business, not the caller's
     with _alone(wish) as work, _log(wish) as log:
         step = Progress(Runner(log, recipe.epoch), Path(log.name), tell)
         step("install the tools that are missing", install_tools, BUILD)

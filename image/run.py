@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from image.errors import CommandError, ImageError
 
@@ -19,10 +19,18 @@ LOGGED_LETTERS = 20_000
 LAST_WORDS_S = 20
 
 
+class Log(Protocol):
+    """Where a Runner writes: an open text file, or whatever else takes text."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
 class Runner:
     """Starts programs and writes what they say to `log`, each line group under the command that said it."""
 
-    def __init__(self, log: IO[str], epoch: int) -> None:
+    def __init__(self, log: Log, epoch: int) -> None:
         self._log = log
         self._env = {
             "PATH": os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin",

@@ -46,7 +46,7 @@ class Board:
     def __init__(self, machine: str, image: Path, folder: Path, *, login: bool = True) -> None:
         self.machine, self.folder, self.image = MACHINES[machine], folder, image
         folder.mkdir(parents=True, exist_ok=True)
-        self._log = (folder / "host.log").open("w")
+        self._log = AppendedLog(folder / "host.log")
         self.run = Runner(self._log, 0)
         disk = read_recipe().disk
         self.key = folder / "key"
@@ -76,9 +76,10 @@ class Board:
         words = command_line(self.machine, self.folder, self._files, self.port)
         self.run.say("$ " + " ".join(words))
         # in a session of its own, so that Ctrl+C at the terminal reaches us alone and the board ends in order
-        self._qemu = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
-        )
+        with self._log.path.open("a") as log:
+            self._qemu = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         try:
             self._await("QEMU's sockets", (self.folder / "qmp.sock").exists, 60)
             self.qmp, self._qtest = Qmp(self.folder / "qmp.sock"), Qtest(self.folder / "qtest.sock")
@@ -186,7 +187,6 @@ class Board:
             except subprocess.TimeoutExpired:
                 self._qemu.kill()
                 self._qemu.wait()
-        self._log.flush()
 
     def _await(self, what: str, look: Callable[[], T | None], deadline_s: float, *, ended_is_fine: bool = False) -> T:
         end = time.monotonic() + deadline_s
@@ -203,6 +203,21 @@ class Board:
     def _last_seen(self) -> str:
         lines = self.console().splitlines()[-12:]
         return "last on the console:\n  " + "\n  ".join(lines) + f"\n(all of it in '{self.folder}')"
+
+
+class AppendedLog:
+    """A log that is open only while something is written to it: a board may be switched on and off many times."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+
+    def write(self, text: str) -> int:
+        with self.path.open("a") as file:
+            return file.write(text)
+
+    def flush(self) -> None:
+        """Every write is flushed already."""
 
 
 def end_by_interrupt() -> None:

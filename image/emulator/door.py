@@ -40,6 +40,7 @@ class LineSocket:
         return line.strip()
 
     def close(self) -> None:
+        self._file.close()
         self._socket.close()
 
 
