@@ -83,7 +83,7 @@ def _forward(board: Board, user: str, *, carries: bool) -> tuple[str, bool]:
     """Forwards a local port to the board's own SSH server and waits for its greeting."""
     port = free_port()
     words = [*board.ssh_words(user)[:-1], "-N", "-L", f"127.0.0.1:{port}:127.0.0.1:22", f"{user}@board"]
-    tunnel = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    tunnel = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: tunnel.poll() is not None or _listens(port), DEADLINE_S)
         with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
