@@ -1,5 +1,6 @@
 """QEMU's two control sockets: QMP (JSON lines) and qtest (text lines). Five verbs, no decisions."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -20,6 +21,7 @@ class LineSocket:
         try:
             self._socket.connect(str(path))
         except OSError as error:
+            self._socket.close()
             raise EmulatorError(f"no emulator answers at '{path}' ({error.strerror})") from error
         self._file = self._socket.makefile("rw")
 
@@ -40,7 +42,8 @@ class LineSocket:
         return line.strip()
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a line that an ended emulator did not take
+            self._file.close()
         self._socket.close()
 
 
