@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import socket
 import subprocess
 import sys
 import time
@@ -31,6 +32,12 @@ def make_backend(kind: str, directory: Path, config: str) -> Iterator[Backend]:
         yield UnitBackend(path)
 
 
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections: the socket's file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 @contextlib.contextmanager
 def run_starter(directory: Path, config: str, signal_address: str = "127.0.0.1:7999") -> Iterator[Path]:
     """A real starter as a process of its own; yields its socket."""
@@ -45,7 +52,7 @@ def run_starter(directory: Path, config: str, signal_address: str = "127.0.0.1:7
         [sys.executable, "-m", "viscript.launcher.starter", *words], env=starter_environment(units)
     )
     try:
-        wait_until(path.exists)
+        wait_until(lambda: listens(path))
         yield path
     finally:
         starter.terminate()

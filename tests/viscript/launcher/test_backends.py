@@ -150,6 +150,8 @@ def test_a_start_cut_short_is_found_by_its_mark(tmp_path: Path) -> None:
         with make_backend("group", tmp_path, CONFIG) as backend:
             process = await backend.start(launch(tmp_path, "sleeper"))
             found = await backend.find([record(tmp_path, "sleeper", None)])
+            while not found:  # the mark cannot be read while the shell becomes sleep; pytest's timeout is the deadline
+                found = await backend.find([record(tmp_path, "sleeper", None)])
             assert [one.process for one in found] == [process]
             await backend.kill(2, process, Signal.KILL)
             ended = await backend.wait_gone(2, process)
