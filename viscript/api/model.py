@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from viscript.launcher.model import Stopped, Usage
+from viscript.launcher.model import App, Ended, Stopped, Usage
 
 MAX_LINE = 1 << 19
 """Bytes of the longest line either side accepts."""
@@ -57,6 +57,89 @@ class Shutdown(_Request, tag="shutdown", frozen=True):
 
 class AskStatus(_Request, tag="status", frozen=True):
     """Answered by `Status`, at once and without asking anybody: fit for a health check."""
+
+
+class RestartApp(_Request, tag="restart", frozen=True):
+    """Answered by `RunningApp`: the same id, a new process, the same arguments."""
+
+    app_id: int
+
+
+class ReadLog(_Request, tag="log", frozen=True):
+    """Answered by `LogPart`. Without `offset` the last `lines`; with it what came since, for which `wait_s` (at most
+    30) seconds are waited. Works for ended applications as long as they are remembered.
+    """
+
+    app_id: int
+    offset: int | None = None
+    lines: int = 20
+    wait_s: float = 0.0
+
+
+class TypeInto(_Request, tag="type", frozen=True):
+    """Answered by `Done`, once the text is on the application's standard input."""
+
+    app_id: int
+    text: str
+
+
+class Reload(_Request, tag="reload", frozen=True):
+    """Answered by `Reloaded`. A broken file is an error, and the former configuration stays in force."""
+
+
+class AskMemStats(_Request, tag="memstats", frozen=True):
+    """Answered by `MemStats`."""
+
+    app_id: int
+
+
+class AskTop(_Request, tag="top", frozen=True):
+    """Answered by `TopTable`, measured over a fifth of a second."""
+
+
+class AskSelf(_Request, tag="self", frozen=True):
+    """Answered by `SelfReport`: what the application says of itself. Needs the extensions."""
+
+    app_id: int
+
+
+class SetLogLevel(_Request, tag="log_level", frozen=True):
+    """Answered by `Done`. Needs the extensions."""
+
+    app_id: int
+    level: str
+
+
+class TellApp(_Request, tag="tell", frozen=True):
+    """A command of the application's own; answered by `Said`. Needs the extensions."""
+
+    app_id: int
+    command: str
+    args: tuple[str, ...] = ()
+
+
+class Deploy(_Request, tag="deploy", frozen=True):
+    """Adds the entry to this board's configuration, or replaces it, and starts it; answered by `RunningApp`."""
+
+    app: str
+    entry: App
+
+
+class ListNodes(_Request, tag="nodes", frozen=True):
+    """Answered by `Nodes`: the boards of the cluster, asked at once."""
+
+
+class ListChannels(_Request, tag="channels", frozen=True):
+    """Answered by `Channels`."""
+
+
+class OnNodes(_Request, tag="on", frozen=True):
+    """The request, done on the named nodes in parallel; no names are all. Answered by `NodeReplies`, in which a
+    board that did not answer in time has an error. Never forwarded twice.
+    """
+
+    nodes: tuple[str, ...]
+    request: msgspec.Raw
 
 
 Request = ListConfigured | Start | ListRunning | PingApp | AskUsage | Shutdown | AskStatus
@@ -106,12 +189,86 @@ class Status(msgspec.Struct, frozen=True):
     trouble: str = ""
 
 
-Result = Apps | RunningApp | RunningApps | PingTime | Usage | Stopped | Status
+class Done(msgspec.Struct, frozen=True):
+    """It was done, and there is nothing to tell."""
 
 
-class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LogPart(msgspec.Struct, frozen=True):
+    """`next_offset` is what to ask from next; `ended` is set once the application is gone and this is all."""
+
+    text: str
+    next_offset: int
+    ended: Ended | None = None
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """Names of applications. A running one keeps its old settings until it is started again."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class MemStats(msgspec.Struct, frozen=True):
+    """Go's runtime.MemStats under Go's names, in bytes."""
+
+    stats: dict[str, float]
+
+
+class TopRow(msgspec.Struct, frozen=True):
     id: int
-    request: Request
+    app: str
+    usage: Usage
+    connected: bool
+    status: str = ""
+
+
+class TopTable(msgspec.Struct, frozen=True):
+    rows: tuple[TopRow, ...]
+
+
+class SelfReport(msgspec.Struct, frozen=True):
+    """`fields` are the application's own; `commands` are what `tell` can say to it."""
+
+    status: str
+    log_level: str
+    fields: dict[str, str | int | float | bool]
+    commands: tuple[str, ...]
+
+
+class Said(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Node(msgspec.Struct, frozen=True):
+    """`rtt_s` and `status` are None when it did not answer, and `error` then says why."""
+
+    name: str
+    address: str
+    rtt_s: float | None = None
+    status: Status | None = None
+    error: str = ""
+
+
+class Nodes(msgspec.Struct, frozen=True):
+    nodes: tuple[Node, ...]
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """`kind` is api, link or route; rates are bytes per second over the last interval."""
+
+    kind: str
+    node: str
+    address: str
+    rtt_s: float | None
+    sent_bytes: int
+    received_bytes: int
+    sent_bps: float
+    received_bps: float
+
+
+class Channels(msgspec.Struct, frozen=True):
+    channels: tuple[Channel, ...]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -119,6 +276,24 @@ class Failure(msgspec.Struct, frozen=True):
 
     code: str
     text: str
+
+
+class NodeReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    node: str
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: Failure | None = None
+
+
+class NodeReplies(msgspec.Struct, frozen=True):
+    replies: tuple[NodeReply, ...]
+
+
+Result = Apps | RunningApp | RunningApps | PingTime | Usage | Stopped | Status
+
+
+class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: int
+    request: Request
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -17,9 +17,17 @@ MAX_ARGUMENT_BYTES = 4096
 STOP_TIMEOUT_S = 5.0
 
 
+class Restart(enum.Enum):
+    """When an application that ended by itself is started again; one that was shut down never is."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
 class App(msgspec.Struct, frozen=True):
     """A configured program. `path` is as written; `memory_max` is bytes, `cpu_weight` is systemd's 1 to
-    10000.
+    10000; `user` None is the backend's choice; `after` names applications to be up before this one starts.
     """
 
     name: str
@@ -33,6 +41,10 @@ class App(msgspec.Struct, frozen=True):
     memory_max: int | None = None
     cpu_weight: int | None = None
     stop_timeout_s: float = STOP_TIMEOUT_S
+    user: str | None = None
+    restart: Restart = Restart.NEVER
+    autostart: bool = False
+    after: tuple[str, ...] = ()
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -94,8 +106,8 @@ class Stopped(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the whole process tree of an application uses. CPU is in seconds so far and percent of one core
-    now.
+    """What the whole process tree of an application uses, as the kernel tells it. CPU is in seconds so far and
+    percent of one core now; memory is in bytes. None where the kernel would not say.
     """
 
     pid: int
@@ -105,6 +117,34 @@ class Usage(msgspec.Struct, frozen=True):
     threads: int
     processes: int
     uptime_s: float
+    pss: int | None = None
+    open_files: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How an application's last run ended: exit code, minus the signal's number, or None when nobody knows."""
+
+    id: int
+    app: str
+    code: int | None
+    ended_unix: float
+    last_lines: tuple[str, ...] = ()
+    given_up: bool = False
+
+
+class Output(msgspec.Struct, frozen=True):
+    """A piece of what an application wrote. Offsets count bytes since its start; `start` is where `data` begins,
+    which is later than asked for when the ring has let go of the older ones.
+    """
+
+    start: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.data)
 
 
 def resolve_path(app: App, prefix: Path) -> str:

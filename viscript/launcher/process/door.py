@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from viscript.launcher.model import Launch, Process, Record, Signal
+    from viscript.launcher.model import Launch, Output, Process, Record, Signal
     from viscript.signal.model import Peer
 
 
@@ -51,6 +51,14 @@ class Backend(Protocol):
 
     async def wait_gone(self, app_id: int, process: Process) -> Exit:
         """Return once the program has ended and nothing of it is left."""
+
+    async def read_output(self, app_id: int, offset: int, limit: int) -> Output:
+        """At most `limit` bytes of its standard output and error from `offset` on; a negative offset counts from
+        the end. Empty when there is no more yet.
+        """
+
+    async def write_input(self, app_id: int, data: bytes) -> None:
+        """Give it bytes on standard input, all or none. Raises StartError when it does not take them."""
 
     def owns(self, peer: Peer, record: Record) -> bool:
         """Whether the process at the other end of that connection is of this application."""
