@@ -73,3 +73,15 @@ class ProtocolError(ViscriptError):
     """A peer of the API or of the starter sent what is not a valid line."""
 
     code = "bad-request"
+
+
+class ClusterError(ViscriptError):
+    """The boards of a cluster cannot be asked."""
+
+    code = "cluster"
+
+
+class NotForwardedError(ViscriptError):
+    """Another board asked this one to ask further boards."""
+
+    code = "not-forwarded"

@@ -1,83 +1,131 @@
-"""What each request of the API means: one line per request, done by the launcher."""
+"""Where every request of the API arrives: those about applications go to their desks, those about boards to the
+cluster, and the daemon answers for itself.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from viscript import __version__
+from viscript.api.failures import failure_of
+from viscript.api.life_desk import LifeDesk
 from viscript.api.model import (
-    Apps,
     AskStatus,
-    AskUsage,
-    ConfiguredApp,
-    ListConfigured,
-    ListRunning,
-    PingApp,
-    PingTime,
+    Channels,
+    ClusterRequest,
+    ClusterResult,
+    LifeRequest,
+    ListChannels,
+    ListNodes,
+    NodeReplies,
+    NodeReply,
+    Nodes,
+    OnNodes,
+    Reload,
+    Reloaded,
     Request,
     Result,
-    RunningApp,
-    RunningApps,
-    Shutdown,
-    Start,
     Status,
+    TalkRequest,
 )
+from viscript.api.talk_desk import TalkDesk
+from viscript.errors import ClusterError, ConfigError, NotForwardedError, UsageError
 
 if TYPE_CHECKING:
     from viscript.launcher.lifecycle import Launcher
-    from viscript.launcher.model import Record
     from viscript.signal.model import Address
     from viscript.signal.server import SignalServer
 
-PING_PATIENCE_S = 20.0
-"""Seconds a ping waits for a program that has not registered yet; on an emulated board Python takes ten to
-start.
-"""
+
+class Boards(Protocol):
+    """The boards of the cluster, this one among them."""
+
+    async def nodes(self) -> Nodes: ...
+
+    async def channels(self) -> Channels: ...
+
+    async def on(self, names: tuple[str, ...], request: msgspec.Raw) -> NodeReplies:
+        """No names are all boards. Raises ClusterError for one that is unknown, before any is asked."""
 
 
 class Desk:
-    """Answers requests; `trouble` is told to whoever asks for the status."""
+    """Answers requests. `trouble` is told to whoever asks for the status, until a reload succeeds. Without a
+    `cluster` only the board of this `name` can be asked.
+    """
 
-    def __init__(self, launcher: Launcher, signals: SignalServer, address: Address, trouble: str = "") -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        signals: SignalServer,
+        address: Address,
+        trouble: str = "",
+        *,
+        cluster: Boards | None = None,
+        name: str = "",
+    ) -> None:
+        self.cluster = cluster
         self._launcher = launcher
         self._signals = signals
         self._address = address
         self._trouble = trouble
+        self._name = name or socket.gethostname()
+        self._life = LifeDesk(launcher, signals)
+        self._talk = TalkDesk(launcher, signals)
         self._since = time.monotonic()
 
-    async def answer(self, request: Request) -> Result:  # noqa: PLR0911 (one per request)
+    async def answer(self, request: Request) -> Result:
         """Raises ViscriptError or SignalError."""
+        if isinstance(request, LifeRequest):
+            return await self._life.answer(request, self._trouble)
+        if isinstance(request, TalkRequest):
+            return await self._talk.answer(request)
+        if isinstance(request, ClusterRequest):
+            return await self._answer_for_boards(request)
+        if isinstance(request, Reload):
+            return await self._reload()
+        return self._tell_status(request)
+
+    async def _answer_for_boards(self, request: ClusterRequest) -> ClusterResult:
+        if self.cluster is None:
+            return await self._answer_alone(request)
         match request:
-            case ListConfigured():
-                return self._list_configured()
-            case Start(app, args):
-                return self._show(await self._launcher.start(app, args))
-            case ListRunning():
-                return RunningApps(tuple(self._show(record) for record in self._launcher.running()))
-            case PingApp(app_id):
-                return PingTime(await self._launcher.ping(app_id, PING_PATIENCE_S))
-            case AskUsage(app_id):
-                return await self._launcher.usage(app_id)
-            case Shutdown(app_id):
-                return await self._launcher.shutdown(app_id)
-            case AskStatus():
-                return self._status()
+            case ListNodes():
+                return await self.cluster.nodes()
+            case ListChannels():
+                return await self.cluster.channels()
+            case OnNodes(names, asked):
+                return await self.cluster.on(names, asked)
 
-    def _list_configured(self) -> Apps:
-        return Apps(
-            tuple(
-                ConfiguredApp(app.name, app.desc, app.help, app.default_args, app.daemon)
-                for app in self._launcher.config.apps.values()
-            )
-        )
+    async def _answer_alone(self, request: ClusterRequest) -> NodeReplies:
+        if not isinstance(request, OnNodes) or set(request.nodes) != {self._name}:
+            raise ClusterError(f"no cluster is configured: this board '{self._name}' knows no other (see the README)")
+        return NodeReplies((await self.answer_as_board(self._name, request.request),))
 
-    def _show(self, record: Record) -> RunningApp:
-        pid = record.process.pid if record.process else 0
-        return RunningApp(record.id, record.app, record.command, pid, record.id in self._signals.connected())
+    async def answer_as_board(self, name: str, asked: msgspec.Raw) -> NodeReply:
+        """This board's part of what several were asked."""
+        what = "the request"
+        try:
+            request = read_request(asked)
+            what = type(request).__name__
+            return NodeReply(name, msgspec.Raw(msgspec.json.encode(await self.answer(request))))
+        except Exception as error:
+            return NodeReply(name, error=failure_of(error, what))
 
-    def _status(self) -> Status:
+    async def _reload(self) -> Reloaded:
+        try:
+            reloaded: Reloaded = await self._launcher.reload()
+        except ConfigError as error:
+            self._trouble = str(error)
+            raise
+        self._trouble = ""
+        return reloaded
+
+    def _tell_status(self, _request: AskStatus) -> Status:
         return Status(
             version=__version__,
             pid=os.getpid(),
@@ -88,4 +136,16 @@ class Desk:
             signal_address=str(self._address),
             config=self._launcher.config.source,
             trouble=self._trouble,
+            ended=self._launcher.ended(),
         )
+
+
+def read_request(asked: msgspec.Raw) -> Request:
+    """What a board is asked on behalf of another. Raises UsageError, or NotForwardedError for what would go on."""
+    try:
+        request: Request = msgspec.json.decode(asked, type=Request)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"cannot read what the boards are asked: {error}") from error
+    if isinstance(request, ClusterRequest):
+        raise NotForwardedError("a board answers for itself only: ask the other boards directly")
+    return request

@@ -17,6 +17,9 @@ from viscript.launcher.model import App, Ended, Stopped, Usage
 MAX_LINE = 1 << 19
 """Bytes of the longest line either side accepts."""
 
+NODE_AWAY = "node-away"
+MAX_WAIT_S = 30.0
+
 
 class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True):
     pass
@@ -24,6 +27,12 @@ class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_field
 
 class ListConfigured(_Request, tag="apps", frozen=True):
     """Answered by `Apps`."""
+
+
+class AskEntry(_Request, tag="entry", frozen=True):
+    """The whole configuration of one application; answered by `launcher.model.App`."""
+
+    app: str
 
 
 class Start(_Request, tag="start", frozen=True):
@@ -142,7 +151,12 @@ class OnNodes(_Request, tag="on", frozen=True):
     request: msgspec.Raw
 
 
-Request = ListConfigured | Start | ListRunning | PingApp | AskUsage | Shutdown | AskStatus
+LifeRequest = ListConfigured | AskEntry | Start | ListRunning | Shutdown | RestartApp | Deploy
+TalkRequest = PingApp | AskUsage | AskMemStats | AskTop | AskSelf | SetLogLevel | TellApp | ReadLog | TypeInto
+ClusterRequest = ListNodes | ListChannels | OnNodes
+"""What a board asks on behalf of its own people only: it is refused to other boards, so nothing travels twice."""
+
+Request = LifeRequest | TalkRequest | ClusterRequest | Reload | AskStatus
 
 
 class ConfiguredApp(msgspec.Struct, frozen=True):
@@ -154,7 +168,10 @@ class ConfiguredApp(msgspec.Struct, frozen=True):
 
 
 class Apps(msgspec.Struct, frozen=True):
+    """`trouble` is the sentence that says why there may be fewer than expected."""
+
     apps: tuple[ConfiguredApp, ...]
+    trouble: str = ""
 
 
 class RunningApp(msgspec.Struct, frozen=True):
@@ -176,7 +193,9 @@ class PingTime(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """`trouble` is empty, or the sentence that says why the daemon is not as it should be."""
+    """`trouble` is empty, or the sentence that says why the daemon is not as it should be; `ended` are the runs that
+    ended last, the newest first.
+    """
 
     version: str
     pid: int
@@ -187,6 +206,7 @@ class Status(msgspec.Struct, frozen=True):
     signal_address: str
     config: str
     trouble: str = ""
+    ended: tuple[Ended, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -279,6 +299,8 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class NodeReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Either a result or an error; the error's code is `NODE_AWAY` when the board itself did not answer."""
+
     node: str
     result: msgspec.Raw = msgspec.Raw(b"")
     error: Failure | None = None
@@ -288,7 +310,10 @@ class NodeReplies(msgspec.Struct, frozen=True):
     replies: tuple[NodeReply, ...]
 
 
-Result = Apps | RunningApp | RunningApps | PingTime | Usage | Stopped | Status
+LifeResult = Apps | App | RunningApp | RunningApps | Stopped
+TalkResult = PingTime | Usage | MemStats | TopTable | SelfReport | Said | LogPart | Done
+ClusterResult = Nodes | Channels | NodeReplies
+Result = LifeResult | TalkResult | ClusterResult | Reloaded | Status
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
-"""Serves the API's socket: many connections, each with several calls at once, none able to disturb another.
+"""Serves the API on a UNIX or TCP socket: many connections, each with several calls at once, none able to disturb
+another.
 
-It knows lines and ids only. What a request means is the injected `answer`'s business.
+It knows lines and ids only. What a request means is the injected `answer`'s business, and who may ask is `admit`'s.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from viscript.api.model import Call, Failure, Reply, Request, Result
+from viscript.api.failures import failure_of
+from viscript.api.model import Call, ClusterRequest, Failure, Reply, Request, Result
 from viscript.api.wire import LineReader, decode_line, encode_line
-from viscript.errors import ProtocolError, ViscriptError
-from viscript.signal.errors import SignalError
+from viscript.errors import NotForwardedError, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    Answer = Callable[[Request], Awaitable[Result]]
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +36,41 @@ WRITE_DEADLINE_S = 10.0
 CALL_DEADLINE_S = 120.0
 
 
+class Caller(msgspec.Struct, frozen=True):
+    """Who is at the other end, as the kernel tells it: a user on this machine, or an address and port."""
+
+    uid: int | None
+    address: str = ""
+    port: int = 0
+
+
+def admit_all(_caller: Caller) -> str:
+    """For a socket whose file's mode has decided already."""
+    return ""
+
+
 class ApiServer:
-    """`answer` raises ViscriptError or SignalError for what it cannot do."""
+    """`answer` raises ViscriptError or SignalError for what it cannot do. `admit` gives the reason for a refusal, or
+    nothing. With `from_boards` the callers are other boards, which may not have requests forwarded.
+    """
 
     def __init__(
-        self, answer: Callable[[Request], Awaitable[Result]], idle_deadline_s: float = IDLE_DEADLINE_S
+        self,
+        answer: Answer,
+        idle_deadline_s: float = IDLE_DEADLINE_S,
+        *,
+        admit: Callable[[Caller], str] = admit_all,
+        from_boards: bool = False,
     ) -> None:
-        self._answer = answer
+        self._answer = _refuse_forwarding(answer) if from_boards else answer
         self._idle_deadline_s = idle_deadline_s
+        self._admit = admit
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener)
+        start = asyncio.start_unix_server if listener.family == socket.AF_UNIX else asyncio.start_server
+        self._server = await start(self._accept, sock=listener)
 
     async def close(self) -> None:
         if self._server is not None:
@@ -57,9 +82,8 @@ class ApiServer:
             await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Root is the supervisor, which must not take a crowd of shells for a dead daemon.
-        if len(self._connections) >= MAX_CONNECTIONS and _read_uid(writer) != 0:
-            log.warning("api: connection refused, %d are open", MAX_CONNECTIONS)
+        if reason := self._find_objection(writer):
+            log.warning("api: connection refused: %s", reason)
             writer.transport.abort()
             return
         conversation = _Conversation(self._answer, self._idle_deadline_s, reader, writer)
@@ -67,13 +91,32 @@ class ApiServer:
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 
+    def _find_objection(self, writer: asyncio.StreamWriter) -> str:
+        try:
+            caller = _read_caller(writer.get_extra_info("socket"))
+        except OSError as error:
+            return f"nobody is at the other end: {error.strerror}"
+        # Root is the supervisor, which must not take a crowd of shells for a dead daemon.
+        if len(self._connections) >= MAX_CONNECTIONS and caller.uid != 0:
+            return f"{MAX_CONNECTIONS} are open"
+        return self._admit(caller)
+
+
+def _refuse_forwarding(answer: Answer) -> Answer:
+    async def refuse_or_answer(request: Request) -> Result:
+        if isinstance(request, ClusterRequest):
+            raise NotForwardedError("a board answers for itself only: ask the other boards directly")
+        return await answer(request)
+
+    return refuse_or_answer
+
 
 class _Conversation:
     """One connection."""
 
     def __init__(
         self,
-        answer: Callable[[Request], Awaitable[Result]],
+        answer: Answer,
         idle_deadline_s: float,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -136,15 +179,8 @@ class _Conversation:
         try:
             async with asyncio.timeout(CALL_DEADLINE_S):
                 reply = Reply(call.id, result=msgspec.Raw(msgspec.json.encode(await self._answer(call.request))))
-        except ViscriptError as error:
-            reply = Reply(call.id, error=Failure(error.code, str(error)))
-        except SignalError as error:
-            reply = Reply(call.id, error=Failure("no-answer", str(error)))
-        except TimeoutError:
-            reply = Reply(call.id, error=Failure("no-answer", f"not done within {CALL_DEADLINE_S:g} s"))
-        except Exception:
-            log.exception("api: %s failed", type(call.request).__name__)
-            reply = Reply(call.id, error=Failure("failed", "the daemon made an error, see its log"))
+        except Exception as error:
+            reply = Reply(call.id, error=failure_of(error, type(call.request).__name__))
         await self._send(reply)
 
     async def _send(self, reply: Reply) -> None:
@@ -159,8 +195,11 @@ class _Conversation:
             self._writer.transport.abort()
 
 
-def _read_uid(writer: asyncio.StreamWriter) -> int:
-    """The user at the other end, as the kernel noted it."""
+def _read_caller(connection: socket.socket) -> Caller:
+    """Who is at the other end, as the kernel noted it. Raises OSError when they are gone."""
+    if connection.family != socket.AF_UNIX:
+        name = connection.getpeername()
+        return Caller(None, name[0], name[1])
     credentials = struct.Struct("3i")
-    raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
-    return int(credentials.unpack(raw)[1])
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+    return Caller(int(credentials.unpack(raw)[1]))

@@ -23,3 +23,7 @@ class UnansweredError(SignalError):
 
 class AddressError(SignalError):
     """A signal address is not of the form host:port."""
+
+
+class UnsupportedError(SignalError):
+    """The program is connected, but lacks the extension that this needs."""

@@ -1,0 +1,117 @@
+"""What the requests to running applications mean: questions over signal, what they use, read and write."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from viscript.api.model import (
+    MAX_WAIT_S,
+    AskMemStats,
+    AskSelf,
+    AskTop,
+    AskUsage,
+    Done,
+    LogPart,
+    MemStats,
+    PingApp,
+    PingTime,
+    ReadLog,
+    Said,
+    SelfReport,
+    SetLogLevel,
+    TalkRequest,
+    TalkResult,
+    TellApp,
+    TopRow,
+    TopTable,
+    TypeInto,
+)
+from viscript.errors import NoAnswerError, UsageError, ViscriptError
+from viscript.signal.errors import SignalError
+
+if TYPE_CHECKING:
+    from viscript.launcher.lifecycle import Launcher
+    from viscript.launcher.model import Record, Usage
+    from viscript.signal.server import SignalServer
+
+PING_PATIENCE_S = 20.0
+"""Seconds a ping waits for a program that has not registered yet; on an emulated board Python takes ten to
+start.
+"""
+
+STATUS_DEADLINE_S = 1.0
+"""Seconds an application may take to tell its status for the table; a hung one is listed without."""
+
+MAX_LOG_LINES = 10_000
+MAX_TYPED = 65_536
+
+
+class TalkDesk:
+    def __init__(self, launcher: Launcher, signals: SignalServer) -> None:
+        self._launcher = launcher
+        self._signals = signals
+
+    async def answer(self, request: TalkRequest) -> TalkResult:  # noqa: PLR0911 (one per request)
+        match request:
+            case PingApp(app_id):
+                return PingTime(await self._launcher.ping(app_id, PING_PATIENCE_S))
+            case AskUsage(app_id):
+                return await self._launcher.usage(app_id)
+            case AskMemStats(app_id):
+                return _keep_figures(await self._launcher.memstats(app_id))
+            case AskTop():
+                return await self._measure_all()
+            case AskSelf(app_id):
+                return await self._ask_self(app_id)
+            case SetLogLevel(app_id, level):
+                await self._launcher.set_log_level(app_id, level)
+                return Done()
+            case TellApp(app_id, command, args):
+                return Said(await self._launcher.command(app_id, command, args))
+            case ReadLog():
+                return await self._read_log(request)
+            case TypeInto(app_id, text):
+                return await self._type(app_id, text)
+
+    async def _read_log(self, asked: ReadLog) -> LogPart:
+        if not 0 <= asked.wait_s <= MAX_WAIT_S:
+            raise UsageError(f"cannot wait '{asked.wait_s:g}' s for output; at most {MAX_WAIT_S:g}")
+        if not 0 <= asked.lines <= MAX_LOG_LINES:
+            raise UsageError(f"cannot show '{asked.lines}' lines; at most {MAX_LOG_LINES}")
+        if asked.offset is not None and asked.offset < 0:
+            raise UsageError(f"'{asked.offset}' is no place in a log")
+        return await self._launcher.read_log(asked.app_id, asked.offset, asked.lines, asked.wait_s)
+
+    async def _type(self, app_id: int, text: str) -> Done:
+        if len(text) > MAX_TYPED:
+            raise UsageError(f"{len(text)} characters were typed at once; at most {MAX_TYPED} are taken")
+        await self._launcher.type_into(app_id, text)
+        return Done()
+
+    async def _ask_self(self, app_id: int) -> SelfReport:
+        report = await self._launcher.report(app_id)
+        return SelfReport(report.status, report.log_level, report.fields, report.commands)
+
+    async def _measure_all(self) -> TopTable:
+        used = await self._launcher.usages()
+        rows = await asyncio.gather(*(self._make_row(record, usage) for record, usage in used))
+        return TopTable(tuple(rows))
+
+    async def _make_row(self, record: Record, usage: Usage) -> TopRow:
+        connected = record.id in self._signals.connected()
+        status = await self._ask_status(record.id) if connected and self._signals.extended(record.id) else ""
+        return TopRow(record.id, record.app, usage, connected, status)
+
+    async def _ask_status(self, app_id: int) -> str:
+        try:
+            async with asyncio.timeout(STATUS_DEADLINE_S):
+                return (await self._ask_self(app_id)).status
+        except (TimeoutError, NoAnswerError):
+            return "does not answer"
+        except (SignalError, ViscriptError):
+            return ""
+
+
+def _keep_figures(stats: dict[str, object]) -> MemStats:
+    return MemStats({name: value for name, value in stats.items() if isinstance(value, int | float)})
