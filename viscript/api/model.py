@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from viscript.launcher.model import App, Ended, Stopped, Usage
+from viscript.launcher.model import App, LogPart, Reloaded, Stopped, Usage
 
 MAX_LINE = 1 << 19
 """Bytes of the longest line either side accepts."""
@@ -211,22 +211,6 @@ class Status(msgspec.Struct, frozen=True):
 
 class Done(msgspec.Struct, frozen=True):
     """It was done, and there is nothing to tell."""
-
-
-class LogPart(msgspec.Struct, frozen=True):
-    """`next_offset` is what to ask from next; `ended` is set once the application is gone and this is all."""
-
-    text: str
-    next_offset: int
-    ended: Ended | None = None
-
-
-class Reloaded(msgspec.Struct, frozen=True):
-    """Names of applications. A running one keeps its old settings until it is started again."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
 
 
 class MemStats(msgspec.Struct, frozen=True):

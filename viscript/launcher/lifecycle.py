@@ -1,6 +1,7 @@
-"""What runs: gives out ids, starts, finds again, watches and ends applications.
+"""What runs: gives out ids, starts, finds again, watches, restarts and ends applications.
 
 It knows programs only through a backend and the signal server, and keeps the state file equal to what runs.
+What running applications are asked is in `questions`, what they wrote in `logs`, how one is ended in `stopping`.
 """
 
 from __future__ import annotations
@@ -8,91 +9,118 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from viscript.errors import NoAnswerError, NoSuchAppError, NoSuchIdError, StartError, UnsureStartError
+from viscript.errors import ConfigError, NoSuchAppError, NoSuchIdError, StartError, UnsureStartError
+from viscript.launcher import restarts
 from viscript.launcher.model import (
+    STOP_TIMEOUT_S,
+    App,
     Config,
+    Ended,
     Launch,
     Process,
     Record,
-    Signal,
+    Reloaded,
+    Restart,
     Stopped,
-    Usage,
     Way,
     check_arguments,
     resolve_path,
 )
-from viscript.launcher.process import procfs
-from viscript.signal.errors import SignalError
+from viscript.launcher.running import Place, Running
+from viscript.launcher.stopping import stop
 from viscript.signal.settings import make_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
+    from viscript.launcher.logs import Logs
     from viscript.launcher.process.door import Backend, Exit
     from viscript.launcher.store import Store
-    from viscript.signal.model import Address, Peer
     from viscript.signal.server import SignalServer
 
 log = logging.getLogger(__name__)
 
 MAX_RUNNING = 100
-ASK_DEADLINE_S = 3.0
-KILL_DEADLINE_S = 10.0
 WITHDRAW_INTERVAL_S = 10.0
 
 
-@dataclass(slots=True)
-class Running:
-    """An application that was started and has not ended; `gone` is set when it has."""
-
-    record: Record
-    process: Process
-    stop_timeout_s: float
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where programs are and whom they report to."""
-
-    prefix: Path
-    signal_address: Address
-
-
-class Ownership:
-    """The signal server's question: may whoever is at that end register as this id?"""
-
-    def __init__(self, store: Store, backend: Backend) -> None:
-        self._store = store
-        self._backend = backend
-
-    def __call__(self, peer: Peer, client_id: int) -> bool:
-        return any(record.id == client_id and self._backend.owns(peer, record) for record in self._store.records())
-
-
 class Launcher:
-    """One per daemon. All methods run in the daemon's event loop."""
+    """One per daemon; `load` reads the configuration anew. All methods run in the daemon's event loop."""
 
-    def __init__(self, config: Config, backend: Backend, store: Store, signals: SignalServer, place: Place) -> None:
-        self.config = config
+    def __init__(
+        self,
+        load: Callable[[], Config],
+        backend: Backend,
+        store: Store,
+        signals: SignalServer,
+        logs: Logs,
+        place: Place,
+    ) -> None:
+        self.config = Config({})
+        self.trouble = ""
+        self._load = load
         self._backend = backend
         self._store = store
         self._signals = signals
+        self._logs = logs
         self._place = place
         self._running: dict[int, Running] = {}
+        self._waiting: dict[int, asyncio.Task[None]] = {}
         self._watchers: set[asyncio.Task[None]] = set()
 
     def running(self) -> list[Record]:
         return [self._running[app_id].record for app_id in sorted(self._running)]
 
+    def kept(self) -> dict[str, int]:
+        """Ids of the applications that run or are about to run again, by name."""
+        return {record.app: record.id for record in self._store.records()}
+
+    def ended(self) -> tuple[Ended, ...]:
+        """How the last runs of applications ended that do not run now."""
+        return tuple(ended for ended in self._store.ended() if ended.id not in self._running)
+
+    def find(self, app_id: int) -> Running:
+        """Raises NoSuchIdError."""
+        try:
+            return self._running[app_id]
+        except KeyError:
+            raise NoSuchIdError(app_id) from None
+
+    # Configuration
+
+    def reload(self) -> Reloaded:
+        """Read the configuration anew. Raises ConfigError; the former one then stays in force."""
+        try:
+            config = self._load()
+        except ConfigError as error:
+            self.trouble = str(error)
+            raise
+        before, after = self.config.apps, config.apps
+        self.config, self.trouble = config, ""
+        log.info("%d applications from %s", len(after), config.source)
+        return Reloaded(
+            added=tuple(sorted(after.keys() - before.keys())),
+            changed=tuple(sorted(name for name in after.keys() & before.keys() if after[name] != before[name])),
+            removed=tuple(sorted(before.keys() - after.keys())),
+        )
+
+    async def deploy(self, name: str, entry: App) -> Record:
+        """Add the entry to the configuration, or replace it, and run it in its new form."""
+        await self._backend.deploy(name, entry)
+        self.reload()
+        for record in self.running():
+            if record.app == name:
+                await self.shutdown(record.id)
+        return await self.start(name, ())
+
+    # Starting
+
     async def recover(self) -> None:
-        """Take up the applications a former viscript left running; forget those that ended meanwhile."""
+        """Take up the applications a former viscript left running; see to those that ended meanwhile."""
         known = {record.id: record for record in self._store.records()}
         for found in await self._backend.find(known.values()):
             record = known.pop(found.id, None) or self._record_unknown(found.id, found.app)
@@ -100,21 +128,30 @@ class Launcher:
             log.info("found %s (id %d) running, pid %d", found.app, found.id, found.process.pid)
         for record in known.values():
             log.info("%s (id %d) ended while viscript was away", record.app, record.id)
-            self._store.drop(record.id)
+            self._end_run(record, None, (), time.time() - record.started_unix)
 
     async def start(self, name: str, args: tuple[str, ...]) -> Record:
         """Start a configured application; `args`, if any, replace its default arguments."""
-        app = self.config.apps.get(name)
-        if app is None:
-            raise NoSuchAppError(name)
-        if len(self._running) >= MAX_RUNNING:
-            raise StartError(f"{MAX_RUNNING} applications are running, which is the most there may be")
+        app = self._find_app(name)
         args = args or app.default_args
         check_arguments(args)
-        app_id = self._store.take_id()
+        self._check_room()
+        return await self._launch(self._store.take_id(), app, args, failures=0)
+
+    async def restart(self, app_id: int) -> Record:
+        """End an application and start it anew under its id, with its arguments and the settings of now."""
+        record = next((record for record in self._store.records() if record.id == app_id), None)
+        if record is None:
+            raise NoSuchIdError(app_id)
+        app = self._find_app(record.app)
+        await self.shutdown(app_id)
+        return await self._launch(app_id, app, record.args, failures=0)
+
+    async def _launch(self, app_id: int, app: App, args: tuple[str, ...], failures: int) -> Record:
         command = (resolve_path(app, self._place.prefix), *args)
-        env = make_environment(self._place.signal_address, app_id)
-        self._store.put(Record(app_id, name, args, command, time.time()))
+        env = make_environment(self._place.signal_address, app_id, self._place.signal_socket)
+        draft = Record(app_id, app.name, args, command, time.time(), failures=failures)
+        self._store.put(draft)
         try:
             process = await self._backend.start(Launch(app_id, app, args, command, env))
         except (UnsureStartError, asyncio.CancelledError):
@@ -123,88 +160,94 @@ class Launcher:
         except BaseException:
             self._store.drop(app_id)
             raise
-        record = Record(app_id, name, args, command, time.time(), process)
+        record = msgspec.structs.replace(draft, process=process)
         self._note(record, process)
-        log.info("started %s (id %d), pid %d", name, app_id, process.pid)
+        log.info("started %s (id %d), pid %d", app.name, app_id, process.pid)
         return record
+
+    # Ending
 
     async def shutdown(self, app_id: int) -> Stopped:
         """End an application: asked over signal, then SIGTERM, then SIGKILL, each with its deadline."""
-        running = self._find(app_id)
-        pid = running.process.pid
-        if await self._ask_to_stop(app_id) and await _is_set(running.gone, running.stop_timeout_s):
-            return Stopped(pid, Way.SIGNAL)
-        for signal, way, deadline_s in (
-            (Signal.TERM, Way.SIGTERM, running.stop_timeout_s),
-            (Signal.KILL, Way.SIGKILL, KILL_DEADLINE_S),
-        ):
-            if not running.gone.is_set():
-                log.info("%s to %s (id %d)", way.value, running.record.app, app_id)
-                await self._backend.kill(app_id, running.process, signal)
-            if await _is_set(running.gone, deadline_s):
-                return Stopped(pid, way)
-        raise NoAnswerError(f"{running.record.app} (pid {pid}) does not end, not even by SIGKILL")
+        if app_id in self._waiting:
+            return self._call_off(app_id)
+        running = self.find(app_id)
+        running.unwanted = True
+        try:
+            return await stop(running, self._signals, self._backend)
+        except BaseException:
+            running.unwanted = False
+            raise
 
-    async def ping(self, app_id: int, patience_s: float) -> float:
-        """Seconds an application takes to answer; waits so long for one that is still coming up."""
-        await self._wait_registered(app_id, patience_s)
-        return await self._signals.ping(app_id)
-
-    async def usage(self, app_id: int) -> Usage:
-        usage = await procfs.measure(self._find(app_id).process)
-        if usage is None:
-            raise NoSuchIdError(app_id)
-        return usage
+    def _call_off(self, app_id: int) -> Stopped:
+        """Drop an application that ended and was to be started again."""
+        self._waiting.pop(app_id).cancel()
+        last = next((record.process for record in self._store.records() if record.id == app_id), None)
+        self._store.drop(app_id)
+        return Stopped(last.pid if last else 0, Way.CALLED_OFF)
 
     async def close(self) -> None:
         """Stop watching; the applications go on."""
-        for watcher in tuple(self._watchers):
-            watcher.cancel()
-        await asyncio.gather(*self._watchers, return_exceptions=True)
+        tasks = (*self._watchers, *self._waiting.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._backend.close()
 
-    async def _wait_registered(self, app_id: int, patience_s: float) -> None:
-        running = self._find(app_id)
-        connected = asyncio.ensure_future(self._signals.wait_connected(app_id, patience_s))
-        gone = asyncio.ensure_future(running.gone.wait())
-        try:
-            await asyncio.wait({connected, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if connected.done():
-                connected.result()
-            else:
-                raise NoSuchIdError(app_id)
-        finally:
-            connected.cancel()
-            gone.cancel()
-
-    async def _ask_to_stop(self, app_id: int) -> bool:
-        """Whether the application said over signal that it will go."""
-        try:
-            await self._signals.shutdown(app_id, ASK_DEADLINE_S)
-        except SignalError as error:
-            log.info("cannot ask id %d to stop: %s", app_id, error)
-            return False
-        return True
+    # Watching
 
     def _note(self, record: Record, process: Process) -> None:
         app = self.config.apps.get(record.app)
-        running = Running(record, process, app.stop_timeout_s if app else ASK_DEADLINE_S)
+        running = Running(record, process, app.stop_timeout_s if app else STOP_TIMEOUT_S)
         self._store.put(record)
         self._running[record.id] = running
+        self._logs.begin(record.id)
         self._spawn(self._watch(running))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        watcher = asyncio.get_running_loop().create_task(work)
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._end_watch)
-
     async def _watch(self, running: Running) -> None:
-        record = running.record
+        record, since = running.record, time.monotonic()
         ended = await self._backend.wait_gone(record.id, running.process)
-        del self._running[record.id]
-        running.gone.set()
+        await self._logs.collect(record.id)
         _log_exit(record, ended)
-        self._store.drop(record.id)
+        del self._running[record.id]
+        if running.unwanted:
+            self._store.end(_describe(record, ended.code, ended.last_lines), keep_record=False)
+        else:
+            self._end_run(record, ended.code, ended.last_lines, time.monotonic() - since)
+        self._logs.release(record.id)
+        running.gone.set()
+
+    def _end_run(self, record: Record, code: int | None, lines: tuple[str, ...], ran_s: float) -> None:
+        """A run is over that nobody asked to end: note it, and see whether another follows."""
+        app = self.config.apps.get(record.app)
+        step = restarts.decide(app.restart if app else Restart.NEVER, code, ran_s, record.failures)
+        ended = _describe(record, code, lines, given_up=isinstance(step, restarts.GiveUp))
+        self._store.end(ended, keep_record=isinstance(step, restarts.Again))
+        match step:
+            case restarts.Again(pause_s, failures):
+                log.info("%s (id %d) starts again in %g s", record.app, record.id, pause_s)
+                task = asyncio.get_running_loop().create_task(self._start_again(record, pause_s, failures))
+                self._waiting[record.id] = task
+                task.add_done_callback(self._report)
+            case restarts.GiveUp():
+                log.error("%s (id %d) ended too often and is left alone", record.app, record.id)
+            case restarts.Leave():
+                pass
+
+    async def _start_again(self, record: Record, pause_s: float, failures: int) -> None:
+        await asyncio.sleep(pause_s)
+        app = self.config.apps.get(record.app)
+        del self._waiting[record.id]
+        if app is None:
+            self._store.drop(record.id)
+            return
+        try:
+            await self._launch(record.id, app, record.args, failures)
+        except UnsureStartError as error:
+            log.error("%s (id %d) may not have started: %s", record.app, record.id, error)
+        except StartError as error:
+            log.error("%s (id %d) does not start: %s", record.app, record.id, error)
+            self._end_run(msgspec.structs.replace(record, failures=failures), None, (str(error),), 0)
 
     async def _withdraw(self, app_id: int) -> None:
         """End what a start left that nobody waits for any more; until then its record stays."""
@@ -219,10 +262,27 @@ class Launcher:
         log.info("id %d was not started in time and is withdrawn", app_id)
         self._store.drop(app_id)
 
-    def _end_watch(self, watcher: asyncio.Task[None]) -> None:
-        self._watchers.discard(watcher)
-        if not watcher.cancelled() and watcher.exception() is not None:
-            log.error("watching an application failed", exc_info=watcher.exception())
+    # Small matters
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        watcher = asyncio.get_running_loop().create_task(work)
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        watcher.add_done_callback(self._report)
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("watching an application failed", exc_info=task.exception())
+
+    def _find_app(self, name: str) -> App:
+        app = self.config.apps.get(name)
+        if app is None:
+            raise NoSuchAppError(name)
+        return app
+
+    def _check_room(self) -> None:
+        if len(self._running) + len(self._waiting) >= MAX_RUNNING:
+            raise StartError(f"{MAX_RUNNING} applications are running, which is the most there may be")
 
     def _record_unknown(self, app_id: int, name: str) -> Record:
         """A record for a running application whose own was lost."""
@@ -231,25 +291,14 @@ class Launcher:
         command = (resolve_path(app, self._place.prefix),) if app else (name,)
         return Record(app_id, name, (), command, time.time())
 
-    def _find(self, app_id: int) -> Running:
-        try:
-            return self._running[app_id]
-        except KeyError:
-            raise NoSuchIdError(app_id) from None
 
-
-async def _is_set(event: asyncio.Event, timeout_s: float) -> bool:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
+def _describe(record: Record, code: int | None, lines: tuple[str, ...], *, given_up: bool = False) -> Ended:
+    return Ended(record.id, record.app, code, time.time(), lines, given_up)
 
 
 def _log_exit(record: Record, ended: Exit) -> None:
     how = "ended" if ended.code is None else f"exit {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
     log.info("%s (id %d): %s", record.app, record.id, how)
     if ended.code:
-        for line in ended.last_lines:
+        for line in ended.last_lines[-3:]:
             log.info("%s (id %d) said: %s", record.app, record.id, line)

@@ -75,7 +75,9 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What the state file keeps of a running application; without a process, the start was under way."""
+    """What the state file keeps of an application that runs or is to run again; without a process, the start was
+    under way. `failures` counts the restarts in a row after runs that ended soon.
+    """
 
     id: int
     app: str
@@ -83,6 +85,7 @@ class Record(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
     started_unix: float
     process: Process | None = None
+    failures: int = 0
 
 
 class Signal(enum.Enum):
@@ -93,11 +96,12 @@ class Signal(enum.Enum):
 
 
 class Way(enum.Enum):
-    """Which of the three steps of a shutdown ended the application."""
+    """Which of the three steps of a shutdown ended the application; called off if it was only to be restarted."""
 
     SIGNAL = "signal"
     SIGTERM = "SIGTERM"
     SIGKILL = "SIGKILL"
+    CALLED_OFF = "called off"
 
 
 class Stopped(msgspec.Struct, frozen=True):
@@ -145,6 +149,22 @@ class Output(msgspec.Struct, frozen=True):
     @property
     def end(self) -> int:
         return self.start + len(self.data)
+
+
+class LogPart(msgspec.Struct, frozen=True):
+    """`next_offset` is what to ask from next; `ended` is set once the application is gone and this is all."""
+
+    text: str
+    next_offset: int
+    ended: Ended | None = None
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """Names of applications. A running one keeps its old settings until it is started again."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 def resolve_path(app: App, prefix: Path) -> str:

@@ -11,12 +11,16 @@ from pathlib import Path
 import msgspec
 
 from viscript.errors import StateError
-from viscript.launcher.model import FIRST_ID, Record
+from viscript.launcher.model import FIRST_ID, Ended, Record
+
+REMEMBERED = 20
+"""Ended applications that are kept for whoever asks what became of them."""
 
 
 class State(msgspec.Struct, frozen=True):
     next_id: int = FIRST_ID
     records: tuple[Record, ...] = ()
+    ended: tuple[Ended, ...] = ()
 
 
 class Store:
@@ -31,22 +35,34 @@ class Store:
     def records(self) -> tuple[Record, ...]:
         return self._state.records
 
+    def ended(self) -> tuple[Ended, ...]:
+        """The last runs that ended, the newest last; one for each id."""
+        return self._state.ended
+
     def take_id(self) -> int:
         """The next id, which no one gets again while this state lives."""
         app_id = self._state.next_id
-        self._write(State(app_id + 1, self._state.records))
+        self._change(next_id=app_id + 1)
         return app_id
 
     def skip_to(self, next_id: int) -> None:
         """Never give out an id below this one."""
-        self._write(State(max(next_id, self._state.next_id), self._state.records))
+        self._change(next_id=max(next_id, self._state.next_id))
 
     def put(self, record: Record) -> None:
-        others = tuple(other for other in self._state.records if other.id != record.id)
-        self._write(State(self._state.next_id, (*others, record)))
+        self._change(records=(*self._others(record.id), record))
 
     def drop(self, app_id: int) -> None:
-        self._write(State(self._state.next_id, tuple(r for r in self._state.records if r.id != app_id)))
+        self._change(records=self._others(app_id))
+
+    def end(self, ended: Ended, *, keep_record: bool) -> None:
+        """Note how a run ended; its record goes unless it is to run again."""
+        earlier = (other for other in self._state.ended if other.id != ended.id)
+        records = self._state.records if keep_record else self._others(ended.id)
+        self._change(ended=(*earlier, ended)[-REMEMBERED:], records=records)
+
+    def _others(self, app_id: int) -> tuple[Record, ...]:
+        return tuple(record for record in self._state.records if record.id != app_id)
 
     def _read(self) -> State:
         try:
@@ -58,7 +74,8 @@ class Store:
                 f"cannot read the state '{self._path}': {error} (stop the applications and remove it)"
             ) from error
 
-    def _write(self, state: State) -> None:
+    def _change(self, **fields: object) -> None:
+        state = msgspec.structs.replace(self._state, **fields)
         draft = self._path.with_suffix(".new")
         try:
             draft.write_bytes(msgspec.json.encode(state))

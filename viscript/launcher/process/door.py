@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from viscript.launcher.model import Launch, Output, Process, Record, Signal
+    from viscript.launcher.model import App, Launch, Output, Process, Record, Signal
     from viscript.signal.model import Peer
 
 
@@ -50,7 +50,10 @@ class Backend(Protocol):
         """Signal the whole application, silently when it is gone already."""
 
     async def wait_gone(self, app_id: int, process: Process) -> Exit:
-        """Return once the program has ended and nothing of it is left."""
+        """Return once the program has ended and nothing of it runs; what it wrote stays readable until `forget`."""
+
+    async def forget(self, app_id: int) -> None:
+        """Let go of what an ended program wrote; the id may then be started anew."""
 
     async def read_output(self, app_id: int, offset: int, limit: int) -> Output:
         """At most `limit` bytes of its standard output and error from `offset` on; a negative offset counts from
@@ -62,6 +65,9 @@ class Backend(Protocol):
 
     def owns(self, peer: Peer, record: Record) -> bool:
         """Whether the process at the other end of that connection is of this application."""
+
+    async def deploy(self, name: str, entry: App) -> None:
+        """Add the entry to the configuration on disk, or replace it. Raises UsageError or StartError."""
 
     def close(self) -> None:
         """Let go of the programs; they go on running."""

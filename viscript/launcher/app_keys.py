@@ -1,0 +1,94 @@
+"""The keys of an application's entry in `config.yaml`, and how each value is read. A new key is one line here."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import yaml
+
+from viscript.launcher.model import Restart
+from viscript.launcher.yaml_nodes import NodeReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+SIZE = re.compile(r"([0-9]+)([KMG]?)")
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of `128M`, `1G`, `65536`; None when it is not of that form."""
+    match = SIZE.fullmatch(text)
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match else None
+
+
+def _size(reader: NodeReader, node: yaml.Node, key: str) -> int:
+    size = parse_size(node.value) if isinstance(node, yaml.ScalarNode) else None
+    if not size:
+        raise reader.fail(node, key, "a size in bytes, such as 128M")
+    return size
+
+
+def _weight(reader: NodeReader, node: yaml.Node, key: str) -> int:
+    if isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[0-9]{1,5}", node.value):
+        weight = int(node.value)
+        if 1 <= weight <= 10_000:
+            return weight
+    raise reader.fail(node, key, "a whole number from 1 to 10000")
+
+
+def _seconds(reader: NodeReader, node: yaml.Node, key: str) -> float:
+    if isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", node.value):
+        seconds = float(node.value)
+        if 0 < seconds <= 300:
+            return seconds
+    raise reader.fail(node, key, "seconds from above 0 to 300")
+
+
+def _variables(reader: NodeReader, node: yaml.Node, key: str) -> dict[str, str]:
+    entries = reader.mapping(node, key, None)
+    for name, value in entries.items():
+        if not VARIABLE.fullmatch(name) or name.startswith("SIGNAL_"):
+            raise reader.fail(value, f"{key}.{name}", "a variable's name that does not begin with SIGNAL_")
+    return {name: reader.argument(value, f"{key}.{name}") for name, value in entries.items()}
+
+
+def _directory(reader: NodeReader, node: yaml.Node, key: str) -> str:
+    text = reader.text(node, key)
+    if not text.startswith("/"):
+        raise reader.fail(node, key, "an absolute path")
+    return text
+
+
+def _user(reader: NodeReader, node: yaml.Node, key: str) -> str:
+    text = reader.text(node, key)
+    if not USER.fullmatch(text):
+        raise reader.fail(node, key, "a user's name")
+    return text
+
+
+def _restart(reader: NodeReader, node: yaml.Node, key: str) -> Restart:
+    try:
+        return Restart(reader.text(node, key))
+    except ValueError:
+        raise reader.fail(node, key, "never, on-failure or always") from None
+
+
+KEYS: dict[str, Callable[[NodeReader, yaml.Node, str], object]] = {
+    "daemon": NodeReader.boolean,
+    "path": NodeReader.text,
+    "default_args": NodeReader.arguments,
+    "desc": NodeReader.text,
+    "help": NodeReader.text,
+    "env": _variables,
+    "cwd": _directory,
+    "user": _user,
+    "restart": _restart,
+    "autostart": NodeReader.boolean,
+    "after": NodeReader.arguments,
+    "memory_max": _size,
+    "cpu_weight": _weight,
+    "stop_timeout_s": _seconds,
+}
