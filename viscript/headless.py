@@ -13,6 +13,7 @@ import os
 import signal as process_signals
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,11 +21,14 @@ from viscript.api.desk import Desk
 from viscript.api.server import ApiServer
 from viscript.api.socket_file import make_listener
 from viscript.errors import ConfigError, DaemonBusyError, StateError
+from viscript.launcher.boot import autostart
 from viscript.launcher.config import load_config
-from viscript.launcher.lifecycle import Launcher, Ownership, Place
-from viscript.launcher.model import Config
+from viscript.launcher.lifecycle import Launcher
+from viscript.launcher.logs import Logs
 from viscript.launcher.process.group import GroupBackend
 from viscript.launcher.process.unit import UnitBackend
+from viscript.launcher.questions import Questions
+from viscript.launcher.running import Ownership, Place
 from viscript.launcher.store import Store
 from viscript.notify import keep_watchdog, notify
 from viscript.signal.server import SignalServer
@@ -53,7 +57,6 @@ class Options:
 
 async def run(options: Options, tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. `tell` hears where we listen. Raises ViscriptError or OSError."""
-    config, trouble = _read_config(options.config)
     lock = _lock_state(options.state_dir)
     async with AsyncExitStack() as stack:
         stack.callback(lock.close)
@@ -61,29 +64,40 @@ async def run(options: Options, tell: Callable[[str], None]) -> None:
         backend = _choose_backend(options)
         signals = SignalServer(owner=Ownership(store, backend))
         stack.push_async_callback(signals.close)
-        address = await signals.start(options.signal_address.host, options.signal_address.port)
-        launcher = Launcher(config, backend, store, signals, Place(options.prefix, address))
+        place = await _open_signals(options, signals)
+        logs = Logs(backend, store.ended)
+        launcher = Launcher(partial(load_config, options.config), backend, store, signals, logs, place)
         stack.push_async_callback(launcher.close)
+        _reload(launcher)
         await launcher.recover()
-        api = ApiServer(Desk(launcher, signals, address, trouble).answer)
+        api = ApiServer(Desk(launcher, Questions(launcher, signals), logs, signals, place.signal_address).answer)
         stack.push_async_callback(api.close)
         await api.start(make_listener(options.socket, options.group))
         stack.callback(options.socket.unlink, missing_ok=True)
-        tell(f"viscript listens at {options.socket}, signal server at {address}")
+        tell(f"viscript listens at {options.socket}, signal server at {place.signal_address}")
         notify("READY=1")
-        await _serve_until_told()
+        await _serve_until_told(launcher, signals)
         notify("STOPPING=1")
 
 
-def _read_config(path: Path | None) -> tuple[Config, str]:
-    """The configuration; a broken one leaves no applications and its error, which the shell then shows."""
+async def _open_signals(options: Options, signals: SignalServer) -> Place:
+    """On a board an application is known by its unit's control group, over TCP; elsewhere by its process group,
+    which only a UNIX socket tells.
+    """
+    address = await signals.start(options.signal_address.host, options.signal_address.port)
+    if options.starter is not None:
+        return Place(options.prefix, address)
+    socket = options.state_dir / "signal.sock"
+    await signals.start_unix(socket)
+    return Place(options.prefix, address, socket)
+
+
+def _reload(launcher: Launcher) -> None:
+    """A broken configuration is no reason to end: the shell then shows its error."""
     try:
-        config = load_config(path)
+        launcher.reload()
     except ConfigError as error:
         log.error("%s", error)
-        return Config({}, source=str(path)), str(error)
-    log.info("%d applications from %s", len(config.apps), config.source)
-    return config, ""
 
 
 def _lock_state(directory: Path) -> TextIO:
@@ -107,13 +121,15 @@ def _choose_backend(options: Options) -> Backend:
     return UnitBackend(options.starter) if options.starter else GroupBackend(options.state_dir)
 
 
-async def _serve_until_told() -> None:
+async def _serve_until_told(launcher: Launcher, signals: SignalServer) -> None:
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (process_signals.SIGTERM, process_signals.SIGINT):
         loop.add_signal_handler(number, told.set)
-    watchdog = loop.create_task(keep_watchdog())
+    loop.add_signal_handler(process_signals.SIGHUP, _reload, launcher)
+    work = [loop.create_task(keep_watchdog()), loop.create_task(autostart(launcher, signals))]
     try:
         await told.wait()
     finally:
-        watchdog.cancel()
-        await asyncio.gather(watchdog, return_exceptions=True)
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)

@@ -92,11 +92,12 @@ def twice_then_ruined(image: Path, scratch: Path, table: Table) -> None:
 def _identity(board: Board) -> str:
     board.wait_ssh(DEADLINE_S, user="admin", command="uptime")
     said = board.ssh(
-        "cat /etc/machine-id; sudo cat /etc/ssh/host_keys/*.pub; lsblk -no UUID /dev/disk/by-label/skydata",
+        "cat /etc/machine-id; sudo sh -c 'cat /etc/ssh/host_keys/*.pub'; lsblk -no UUID /dev/disk/by-label/skydata",
         user="admin",
     ).stdout
-    words = said.split()
-    return " ".join(word[-12:] for word in words)
+    machine, *keys, volume = said.splitlines()
+    assert keys, said
+    return " ".join((machine[-8:], *(key.split()[1][-8:] for key in keys), volume[-8:]))
 
 
 def _overwrite(board: Board, offset: int, count: int) -> None:

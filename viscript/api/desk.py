@@ -27,17 +27,18 @@ from viscript.api.model import (
     Nodes,
     OnNodes,
     Reload,
-    Reloaded,
     Request,
     Result,
     Status,
     TalkRequest,
 )
 from viscript.api.talk_desk import TalkDesk
-from viscript.errors import ClusterError, ConfigError, NotForwardedError, UsageError
+from viscript.errors import ClusterError, NotForwardedError, UsageError
 
 if TYPE_CHECKING:
     from viscript.launcher.lifecycle import Launcher
+    from viscript.launcher.logs import Logs
+    from viscript.launcher.questions import Questions
     from viscript.signal.model import Address
     from viscript.signal.server import SignalServer
 
@@ -54,16 +55,15 @@ class Boards(Protocol):
 
 
 class Desk:
-    """Answers requests. `trouble` is told to whoever asks for the status, until a reload succeeds. Without a
-    `cluster` only the board of this `name` can be asked.
-    """
+    """Answers requests. Without a `cluster` only the board of this `name` can be asked."""
 
     def __init__(
         self,
         launcher: Launcher,
+        questions: Questions,
+        logs: Logs,
         signals: SignalServer,
         address: Address,
-        trouble: str = "",
         *,
         cluster: Boards | None = None,
         name: str = "",
@@ -72,22 +72,21 @@ class Desk:
         self._launcher = launcher
         self._signals = signals
         self._address = address
-        self._trouble = trouble
         self._name = name or socket.gethostname()
         self._life = LifeDesk(launcher, signals)
-        self._talk = TalkDesk(launcher, signals)
+        self._talk = TalkDesk(launcher, questions, logs, signals)
         self._since = time.monotonic()
 
     async def answer(self, request: Request) -> Result:
         """Raises ViscriptError or SignalError."""
         if isinstance(request, LifeRequest):
-            return await self._life.answer(request, self._trouble)
+            return await self._life.answer(request, self._launcher.trouble)
         if isinstance(request, TalkRequest):
             return await self._talk.answer(request)
         if isinstance(request, ClusterRequest):
             return await self._answer_for_boards(request)
         if isinstance(request, Reload):
-            return await self._reload()
+            return self._launcher.reload()
         return self._tell_status(request)
 
     async def _answer_for_boards(self, request: ClusterRequest) -> ClusterResult:
@@ -116,15 +115,6 @@ class Desk:
         except Exception as error:
             return NodeReply(name, error=failure_of(error, what))
 
-    async def _reload(self) -> Reloaded:
-        try:
-            reloaded: Reloaded = await self._launcher.reload()
-        except ConfigError as error:
-            self._trouble = str(error)
-            raise
-        self._trouble = ""
-        return reloaded
-
     def _tell_status(self, _request: AskStatus) -> Status:
         return Status(
             version=__version__,
@@ -135,7 +125,7 @@ class Desk:
             connected=len(self._signals.connected()),
             signal_address=str(self._address),
             config=self._launcher.config.source,
-            trouble=self._trouble,
+            trouble=self._launcher.trouble,
             ended=self._launcher.ended(),
         )
 

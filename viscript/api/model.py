@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from viscript.launcher.model import App, LogPart, Reloaded, Stopped, Usage
+from viscript.launcher.model import App, Ended, LogPart, Reloaded, Stopped, Usage
 
 MAX_LINE = 1 << 19
 """Bytes of the longest line either side accepts."""

@@ -12,7 +12,6 @@ from viscript.api.model import (
     AskTop,
     AskUsage,
     Done,
-    LogPart,
     MemStats,
     PingApp,
     PingTime,
@@ -32,7 +31,9 @@ from viscript.signal.errors import SignalError
 
 if TYPE_CHECKING:
     from viscript.launcher.lifecycle import Launcher
-    from viscript.launcher.model import Record, Usage
+    from viscript.launcher.logs import Logs
+    from viscript.launcher.model import LogPart, Record, Usage
+    from viscript.launcher.questions import Questions
     from viscript.signal.server import SignalServer
 
 PING_PATIENCE_S = 20.0
@@ -48,27 +49,29 @@ MAX_TYPED = 65_536
 
 
 class TalkDesk:
-    def __init__(self, launcher: Launcher, signals: SignalServer) -> None:
+    def __init__(self, launcher: Launcher, questions: Questions, logs: Logs, signals: SignalServer) -> None:
         self._launcher = launcher
+        self._questions = questions
+        self._logs = logs
         self._signals = signals
 
     async def answer(self, request: TalkRequest) -> TalkResult:  # noqa: PLR0911 (one per request)
         match request:
             case PingApp(app_id):
-                return PingTime(await self._launcher.ping(app_id, PING_PATIENCE_S))
+                return PingTime(await self._questions.ping(app_id, PING_PATIENCE_S))
             case AskUsage(app_id):
-                return await self._launcher.usage(app_id)
+                return await self._questions.usage(app_id)
             case AskMemStats(app_id):
-                return _keep_figures(await self._launcher.memstats(app_id))
+                return MemStats(await self._questions.memstats(app_id))
             case AskTop():
                 return await self._measure_all()
             case AskSelf(app_id):
                 return await self._ask_self(app_id)
             case SetLogLevel(app_id, level):
-                await self._launcher.set_log_level(app_id, level)
+                await self._questions.set_log_level(app_id, level)
                 return Done()
             case TellApp(app_id, command, args):
-                return Said(await self._launcher.command(app_id, command, args))
+                return Said(await self._questions.command(app_id, command, args))
             case ReadLog():
                 return await self._read_log(request)
             case TypeInto(app_id, text):
@@ -81,7 +84,7 @@ class TalkDesk:
             raise UsageError(f"cannot show '{asked.lines}' lines; at most {MAX_LOG_LINES}")
         if asked.offset is not None and asked.offset < 0:
             raise UsageError(f"'{asked.offset}' is no place in a log")
-        return await self._launcher.read_log(asked.app_id, asked.offset, asked.lines, asked.wait_s)
+        return await self._logs.read(asked.app_id, asked.offset, asked.lines, asked.wait_s)
 
     async def _type(self, app_id: int, text: str) -> Done:
         if len(text) > MAX_TYPED:
@@ -90,11 +93,11 @@ class TalkDesk:
         return Done()
 
     async def _ask_self(self, app_id: int) -> SelfReport:
-        report = await self._launcher.report(app_id)
+        report = await self._questions.report(app_id)
         return SelfReport(report.status, report.log_level, report.fields, report.commands)
 
     async def _measure_all(self) -> TopTable:
-        used = await self._launcher.usages()
+        used = await self._questions.usages()
         rows = await asyncio.gather(*(self._make_row(record, usage) for record, usage in used))
         return TopTable(tuple(rows))
 
@@ -111,7 +114,3 @@ class TalkDesk:
             return "does not answer"
         except (SignalError, ViscriptError):
             return ""
-
-
-def _keep_figures(stats: dict[str, object]) -> MemStats:
-    return MemStats({name: value for name, value in stats.items() if isinstance(value, int | float)})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from viscript.errors import ConfigError, NoSuchAppError, NoSuchIdError, StartError, UnsureStartError
+from viscript.errors import ConfigError, NoSuchAppError, NoSuchIdError, StartError, UnsureStartError, UsageError
 from viscript.launcher import restarts
 from viscript.launcher.model import (
     STOP_TIMEOUT_S,
@@ -185,6 +185,14 @@ class Launcher:
         last = next((record.process for record in self._store.records() if record.id == app_id), None)
         self._store.drop(app_id)
         return Stopped(last.pid if last else 0, Way.CALLED_OFF)
+
+    async def type_into(self, app_id: int, text: str) -> None:
+        """Give an application text on its standard input. Raises UsageError for a daemon, which has none."""
+        record = self.find(app_id).record
+        app = self.config.apps.get(record.app)
+        if app is not None and app.daemon:
+            raise UsageError(f"'{record.app}' is a daemon and takes no input (see its output with: logs {app_id} -f)")
+        await self._backend.write_input(app_id, text.encode())
 
     async def close(self) -> None:
         """Stop watching; the applications go on."""
