@@ -50,11 +50,11 @@ class Pins:
     """The board file's lights and button on a block. Polarity is taken care of: True is lit, or pressed."""
 
     def __init__(self, block: Block, gpio: Gpio) -> None:
-        self._block, self._gpio = block, gpio
+        self.block, self._gpio = block, gpio
 
     def lights(self) -> tuple[bool, bool]:
         """Status and activity light now."""
-        levels = self._block.levels()
+        levels = self.block.levels()
         lit = [
             line is not None and bool(levels >> line & 1) != self._gpio.leds_active_low
             for line in (self._gpio.status_led, self._gpio.activity_led)
@@ -63,4 +63,4 @@ class Pins:
 
     def button(self, pressed: bool) -> None:
         if self._gpio.button is not None:
-            self._block.drive(self._gpio.button, pressed != self._gpio.button_active_low)
+            self.block.drive(self._gpio.button, pressed != self._gpio.button_active_low)

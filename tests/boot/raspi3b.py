@@ -4,8 +4,9 @@ from pathlib import Path
 
 from image.emulator.board import Board
 from image.recipe import read_recipe
-from tests.boot import light_rows
+from tests.boot import guest_pins, light_rows
 from tests.boot.card import fat_digest, open_card
+from tests.boot.recovery import wait_pattern
 from tests.boot.rows import Table
 
 BOOT_DEADLINE_S = 1500
@@ -31,6 +32,8 @@ def prove_raspi3b(image: Path, scratch: Path, table: Table) -> None:
         )
         table.add(f"within {aim:.0f} s", f"{seconds:.0f} s", seconds <= aim, aim=True)
         load_row(board, table)
+        guest_pins.own_chip_rows(board, table, board.gpio.chip)
+        wait_pattern(board, light_rows.RUNNING_S, 180)
         light_rows.press_rows(board, table)
         light_rows.power_off_rows(board, table, scratch, fat_before)
 

@@ -1,9 +1,11 @@
-"""One set of tests for every pin factory: gpiozero's mock, ours on the fake chip, ours on gpio-sim (as root).
+"""One set of tests for every pin factory: gpiozero's mock, ours on the fake chip, ours on gpio-sim (as root), and ours
+on the chip of an emulated board, whose lines a server outside it pushes and looks at (see tests/boot/guest_pins).
 
 `World` is what an outsider does: push a line, look at a line.
 """
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +35,8 @@ from skywire_board.pins.chips import open_chip, read_labels
 from skywire_board.pins.fake import FakeChip
 from skywire_board.pins.gpiod_factory import GpiodFactory
 
+OUTSIDE = "SKYWIRE_OUTSIDE"
+"""Environment variable: `address:port:label` of the server outside and the chip that it sees."""
 CONFIGFS = Path("/sys/kernel/config/gpio-sim")
 LINES = 28
 
@@ -99,10 +103,36 @@ class SimWorld:
         self.folder.rmdir()
 
 
-@pytest.fixture(params=["mock", "fake", "gpio-sim"])
+class OutsideWorld:
+    """The emulated board's own chip. QEMU leaves its pull resistors out, so they are put there by hand."""
+
+    def __init__(self, place: str) -> None:
+        host, port, label = place.split(":")
+        self.line = socket.create_connection((host, int(port)), timeout=20).makefile("rw")
+        self.factory = GpiodFactory(open_chip(label))
+        for offset in (4, 5, 17, 22, 27):
+            self.push(offset, offset == 22)
+
+    def push(self, offset: int, level: bool) -> None:
+        self._ask(f"push {offset} {int(level)}")
+
+    def look(self, offset: int) -> bool:
+        return self._ask(f"look {offset}") == "1"
+
+    def _ask(self, words: str) -> str:
+        self.line.write(words + "\n")
+        self.line.flush()
+        return self.line.readline().strip()
+
+
+@pytest.fixture(params=["mock", "fake", "gpio-sim", "outside"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    made: MockWorld | FakeWorld | SimWorld
-    if request.param == "gpio-sim":
+    made: MockWorld | FakeWorld | SimWorld | OutsideWorld
+    if request.param == "outside":
+        if OUTSIDE not in os.environ:
+            pytest.skip("no board around this (tests/boot runs it inside the emulated Raspberry Pi 3)")
+        made = OutsideWorld(os.environ[OUTSIDE])
+    elif request.param == "gpio-sim":
         if not CONFIGFS.is_dir():
             pytest.skip("this kernel has no gpio-sim (run on the board: modprobe gpio-sim)")
         made = SimWorld()
@@ -112,6 +142,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     made.factory.close()
     if isinstance(made, SimWorld):
         made.remove()
+    elif isinstance(made, OutsideWorld):
+        made.line.close()
 
 
 def test_led_drives_its_line(world: World) -> None:
