@@ -49,9 +49,15 @@ def admit_all(_caller: Caller) -> str:
     return ""
 
 
+def cut_off(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reason: str) -> None:
+    log.warning("api: connection refused: %s", reason)
+    writer.transport.abort()
+
+
 class ApiServer:
     """`answer` raises ViscriptError or SignalError for what it cannot do. `admit` gives the reason for a refusal, or
-    nothing. With `from_boards` the callers are other boards, which may not have requests forwarded.
+    nothing; `refuse` ends such a connection. With `from_boards` the callers are other boards, which may not have
+    requests forwarded.
     """
 
     def __init__(
@@ -60,11 +66,13 @@ class ApiServer:
         idle_deadline_s: float = IDLE_DEADLINE_S,
         *,
         admit: Callable[[Caller], str] = admit_all,
+        refuse: Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], None] = cut_off,
         from_boards: bool = False,
     ) -> None:
         self._answer = _refuse_forwarding(answer) if from_boards else answer
         self._idle_deadline_s = idle_deadline_s
         self._admit = admit
+        self._refuse = refuse
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -83,8 +91,7 @@ class ApiServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if reason := self._find_objection(writer):
-            log.warning("api: connection refused: %s", reason)
-            writer.transport.abort()
+            self._refuse(reader, writer, reason)
             return
         conversation = _Conversation(self._answer, self._idle_deadline_s, reader, writer)
         task = asyncio.get_running_loop().create_task(conversation.run())
