@@ -8,7 +8,7 @@ from skywire_board.boards import Board, read_boards
 from skywire_board.config import GPIO_KEYS
 from skywire_board.patterns import PROGRAMS
 from tests.house.tree import PRODUCT, ROOT, told
-from viscript.launcher.config import KEYS
+from viscript.launcher.app_keys import KEYS
 from viscript.shell.commands import TABLE
 from viscript.shell.render import pairs
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from viscript.errors import ConfigError
-from viscript.launcher.config import load_config, parse_config
-from viscript.launcher.model import App
+from viscript.launcher.config import load_config, order, parse_config
+from viscript.launcher.model import App, Restart
 
 ORIGINAL = """
 apps:
@@ -73,7 +73,17 @@ def test_optional_keys_have_units() -> None:
             "apps:\n  a:\n    path: p\n    memory_max: lots\n",
             r"c\.yaml:4: .*expected a size in bytes.*'lots'",
         ),
-        ("apps:\n  a:\n    path: p\n    restart: always\n", r"c\.yaml:4: unknown key 'restart'"),
+        (
+            "apps:\n  a:\n    path: p\n    restart: sometimes\n",
+            r"c\.yaml:4: key 'apps\.a\.restart': expected never, on-failure or always, found 'sometimes'",
+        ),
+        ("apps:\n  a:\n    path: p\n    user: ../x\n", r"c\.yaml:4: .*expected a user's name, found '\.\./x'"),
+        ("apps:\n  a:\n    path: p\n    after: [b]\n", r"c\.yaml:4: .*names of other apps; 'b' is not one"),
+        ("apps:\n  a:\n    path: p\n    after: [a]\n", r"c\.yaml:4: .*'a' is not one"),
+        (
+            "apps:\n  a: {path: p, after: [b]}\n  b: {path: p, after: [a]}\n",
+            r"c\.yaml: key 'after' goes in a circle: '.' after '.' after '.'",
+        ),
         (
             "apps:\n  a:\n    path: p\n    env: {SIGNAL_CLIENT_ID: 9}\n",
             r"c\.yaml:4: .*does not begin with SIGNAL_",
@@ -88,6 +98,31 @@ def test_optional_keys_have_units() -> None:
 def test_a_mistake_is_told_with_its_place(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_config(text, "c.yaml")
+
+
+def test_how_an_app_runs_is_configured() -> None:
+    text = "apps: {a: {path: p, restart: on-failure, autostart: yes, after: [b], user: nobody}, b: {path: p}}"
+    app = parse_config(text, "c").apps["a"]
+    assert (app.restart, app.autostart, app.after, app.user) == (Restart.ON_FAILURE, True, ("b",), "nobody")
+    plain = parse_config(text, "c").apps["b"]
+    assert (plain.restart, plain.autostart, plain.after, plain.user) == (Restart.NEVER, False, (), None)
+
+
+def test_the_start_order_puts_each_behind_those_it_names() -> None:
+    text = "apps: {c: {path: p, after: [a, b]}, b: {path: p, after: [a]}, a: {path: p}}"
+    assert order(parse_config(text, "c").apps) == ("a", "b", "c")
+
+
+def test_deployed_entries_lie_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("apps: {a: {path: old}, b: {path: b}}")
+    (tmp_path / "apps.d").mkdir()
+    (tmp_path / "apps.d" / "a.yaml").write_text("apps: {a: {path: new, after: [b]}}")
+    (tmp_path / "apps.d" / "c.yaml").write_text("apps: {c: {path: c}}")
+    apps = load_config(tmp_path / "config.yaml").apps
+    assert {name: app.path for name, app in apps.items()} == {"a": "new", "b": "b", "c": "c"}
+    (tmp_path / "apps.d" / "c.yaml").write_text("apps: {c: 1}")
+    with pytest.raises(ConfigError, match=r"apps\.d/c\.yaml:1: key 'apps\.c': expected a mapping"):
+        load_config(tmp_path / "config.yaml")
 
 
 def test_without_a_file_the_packaged_default_serves(tmp_path: Path) -> None:
