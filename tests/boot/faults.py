@@ -113,6 +113,7 @@ def _zeros(board: Board, scratch: Path, start: int) -> int:
 
 def _runs_in_ram(board: Board, table: Table, what: str) -> None:
     def look() -> tuple[str, bool]:
+        (board.folder / "known_hosts").unlink(missing_ok=True)  # the host key it was known by was on the data
         board.wait_ssh(DEADLINE_S)
         said = board.ssh("findmnt -no FSTYPE /data; cat /run/skywire/data-fault", user="admin").stdout
         fault = recovery.wait_pattern(board, light_rows.FAULT_3_S, 180)
