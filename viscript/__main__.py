@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from viscript.errors import DaemonAwayError, ViscriptError
+from viscript.errors import ViscriptError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,13 @@ def shell(as_json: bool, socket_path: str | None, words: tuple[str, ...]) -> Non
     """Viscript's shell. With words it runs that one command; 'viscript help' lists them.
 
     'viscript headless' is the daemon; see 'viscript headless --help'.
+
+    \b
+    Examples:
+      viscript                                    an interactive shell
+      viscript start apptracker 127.0.0.1:20000   one command
+      viscript status --json                      for programs
+      viscript < script                           a command per line
     """
     from pathlib import Path
 
@@ -36,13 +44,9 @@ def shell(as_json: bool, socket_path: str | None, words: tuple[str, ...]) -> Non
     speak_safely()
     path = Path(socket_path) if socket_path else shell_socket()
     daemon = ApiClient(path)
-    arguments = list(words)
-    if arguments[-1:] == ["--json"] and arguments[0] not in {"start", "s"}:
-        arguments.pop()
-        as_json = True
     try:
-        if arguments:
-            sys.exit(run_words(daemon, arguments, as_json=as_json))
+        if words:
+            sys.exit(run_words(daemon, list(words), as_json=as_json))
         if sys.stdin.isatty() and sys.stdout.isatty():
             sys.exit(_talk(daemon, path))
         sys.exit(run_script(daemon, sys.stdin, as_json=as_json))
@@ -54,17 +58,17 @@ def shell(as_json: bool, socket_path: str | None, words: tuple[str, ...]) -> Non
 
 
 def _talk(daemon: ApiClient, path: Path) -> int:
-    from viscript.api.client import ApiClient
-    from viscript.api.model import AskStatus, Status
-    from viscript.paths import user_history
+    from viscript.paths import RUN_SOCKET, user_history
     from viscript.shell.interactive import run_interactive
 
-    try:
-        status = daemon.call(AskStatus(), Status)
-        print(f"Viscript {status.version}. Type 'help' for the commands.")
-    except DaemonAwayError as error:
-        print(error, file=sys.stderr)
-    return run_interactive(daemon, ApiClient(path), user_history())
+    mend = None if path == RUN_SOCKET else partial(_start_daemon, path)
+    return run_interactive(daemon, user_history(), mend)
+
+
+def _start_daemon(path: Path) -> None:
+    from viscript.shell.away import start_daemon
+
+    start_daemon(path)
 
 
 def main() -> None:

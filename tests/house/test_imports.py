@@ -15,12 +15,14 @@ DOORS = {
     "gpiod": ("skywire_board/pins/",),
     "gpiozero": ("skywire_board/pins/", "skywire_board/outputs/", "skywire_board/inputs/"),
     "prompt_toolkit": ("viscript/shell/",),
+    "rich": ("viscript/shell/tables.py",),
     "psutil": ("viscript/launcher/process/group.py", "viscript/launcher/process/procfs.py"),
     "subprocess": (
         "image/emulator/board.py",  # QEMU, which runs beside us
         "image/run.py",  # the build's programs, which run to their end
         "viscript/launcher/process/group.py",  # applications that shall outlive us
         "viscript/launcher/starter/systemd.py",  # systemd-run and systemctl
+        "viscript/shell/away.py",  # the daemon, where a person agrees to start it
     ),
 }
 """Outside thing → the folders (with a slash at the end) and files that may import it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -16,6 +18,7 @@ from viscript.paths import RUN_SOCKET
 
 CONNECT_DEADLINE_S = 5.0
 CALL_DEADLINE_S = 130.0
+PATIENCE_S = 20.0
 
 T = TypeVar("T")
 
@@ -30,6 +33,8 @@ class RefusedError(ViscriptError):
 
 class ApiClient:
     """Connects on the first call, and anew after the daemon went away."""
+
+    patience_s = PATIENCE_S
 
     def __init__(self, path: Path, timeout_s: float = CALL_DEADLINE_S) -> None:
         self._path = path
@@ -49,17 +54,33 @@ class ApiClient:
             self._socket.close()
             self._socket = None
 
+    def another(self, timeout_s: float = CALL_DEADLINE_S) -> Self:
+        """A second connection to the same daemon."""
+        return type(self)(self._path, timeout_s)
+
+    def fileno(self) -> int:
+        """What becomes readable when an answer arrives."""
+        return -1 if self._socket is None else self._socket.fileno()
+
     def call(self, request: Request, kind: type[T]) -> T:
         """Ask and wait. Raises RefusedError, DaemonAwayError or ProtocolError."""
+        self.ask(request)
+        return self.take(kind)
+
+    def ask(self, request: Request) -> None:
+        """Send a request; `take` waits for its answer. Raises DaemonAwayError."""
         self._last_id += 1
-        try:
-            reply = self._exchange(Call(self._last_id, request))
-        except TimeoutError as error:
-            self.close()
-            raise DaemonAwayError(f"viscript did not answer within {self._timeout_s:g} s") from error
-        except OSError as error:
-            self.close()
-            raise DaemonAwayError(self._explain(error)) from error
+        with self._told_as_away():
+            if self._socket is None or _is_stale(self._socket):
+                self.close()
+                self._socket = self._connect()
+            # From here on nothing is tried twice: the daemon may have begun what it was asked.
+            self._socket.sendall(encode_line(Call(self._last_id, request)))
+
+    def take(self, kind: type[T]) -> T:
+        """The answer to the last request. Raises as `call` does."""
+        with self._told_as_away():
+            reply = self._wait()
         if reply.error is not None:
             raise RefusedError(reply.error.code, reply.error.text)
         try:
@@ -67,12 +88,16 @@ class ApiClient:
         except msgspec.DecodeError as error:
             raise ProtocolError(f"viscript answered what this shell does not understand: {error}") from error
 
-    def _exchange(self, call: Call) -> Reply:
-        if self._socket is None or _is_stale(self._socket):
+    @contextmanager
+    def _told_as_away(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
             self.close()
-            self._socket = self._connect()
-        # From here on nothing is tried twice: the daemon may have begun what it was asked.
-        return self._send_and_wait(self._socket, encode_line(call), call.id)
+            raise DaemonAwayError(f"viscript did not answer within {self._timeout_s:g} s") from error
+        except OSError as error:
+            self.close()
+            raise DaemonAwayError(self._explain(error)) from error
 
     def _connect(self) -> socket.socket:
         self._lines = LineReader()
@@ -86,15 +111,16 @@ class ApiClient:
         connection.settimeout(self._timeout_s)
         return connection
 
-    def _send_and_wait(self, connection: socket.socket, line: bytes, call_id: int) -> Reply:
-        connection.sendall(line)
+    def _wait(self) -> Reply:
+        if self._socket is None:
+            raise ConnectionAbortedError("nothing was asked")
         while True:
-            data = connection.recv(65_536)
+            data = self._socket.recv(65_536)
             if not data:
                 raise ConnectionAbortedError("viscript closed the connection")
             for answer in self._lines.feed(data):
                 reply = decode_line(answer, Reply)
-                if reply.id in {call_id, 0}:
+                if reply.id in {self._last_id, 0}:
                     return reply
 
     def _explain(self, error: OSError) -> str:

@@ -53,7 +53,7 @@ class PingApp(_Request, tag="ping", frozen=True):
 
 
 class AskUsage(_Request, tag="usage", frozen=True):
-    """Answered by `Usage`."""
+    """Answered by `UsageReport`."""
 
     app_id: int
 
@@ -240,6 +240,12 @@ class SelfReport(msgspec.Struct, frozen=True):
     commands: tuple[str, ...]
 
 
+class UsageReport(Usage, frozen=True):
+    """`own` is what the application says of itself, None for one without the extensions or that does not answer now."""
+
+    own: SelfReport | None = None
+
+
 class Said(msgspec.Struct, frozen=True):
     text: str
 
@@ -295,7 +301,7 @@ class NodeReplies(msgspec.Struct, frozen=True):
 
 
 LifeResult = Apps | App | RunningApp | RunningApps | Stopped
-TalkResult = PingTime | Usage | MemStats | TopTable | SelfReport | Said | LogPart | Done
+TalkResult = PingTime | UsageReport | MemStats | TopTable | SelfReport | Said | LogPart | Done
 ClusterResult = Nodes | Channels | NodeReplies
 Result = LifeResult | TalkResult | ClusterResult | Reloaded | Status
 

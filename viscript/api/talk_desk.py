@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from viscript.api.model import (
     MAX_WAIT_S,
     AskMemStats,
@@ -25,8 +27,9 @@ from viscript.api.model import (
     TopRow,
     TopTable,
     TypeInto,
+    UsageReport,
 )
-from viscript.errors import NoAnswerError, UsageError, ViscriptError
+from viscript.errors import UsageError, ViscriptError
 from viscript.signal.errors import SignalError
 
 if TYPE_CHECKING:
@@ -41,8 +44,8 @@ PING_PATIENCE_S = 20.0
 start.
 """
 
-STATUS_DEADLINE_S = 1.0
-"""Seconds an application may take to tell its status for the table; a hung one is listed without."""
+OWN_DEADLINE_S = 1.0
+"""Seconds an application may take to tell its own part of a measurement; a hung one is shown without."""
 
 MAX_LOG_LINES = 10_000
 MAX_TYPED = 65_536
@@ -60,7 +63,7 @@ class TalkDesk:
             case PingApp(app_id):
                 return PingTime(await self._questions.ping(app_id, PING_PATIENCE_S))
             case AskUsage(app_id):
-                return await self._questions.usage(app_id)
+                return await self._measure(app_id)
             case AskMemStats(app_id):
                 return MemStats(await self._questions.memstats(app_id))
             case AskTop():
@@ -96,6 +99,19 @@ class TalkDesk:
         report = await self._questions.report(app_id)
         return SelfReport(report.status, report.log_level, report.fields, report.commands)
 
+    async def _measure(self, app_id: int) -> UsageReport:
+        usage, own = await asyncio.gather(self._questions.usage(app_id), self._ask_own(app_id))
+        return UsageReport(**msgspec.structs.asdict(usage), own=own)
+
+    async def _ask_own(self, app_id: int) -> SelfReport | None:
+        if not self._signals.extended(app_id):
+            return None
+        try:
+            async with asyncio.timeout(OWN_DEADLINE_S):
+                return await self._ask_self(app_id)
+        except (TimeoutError, SignalError, ViscriptError):
+            return None
+
     async def _measure_all(self) -> TopTable:
         used = await self._questions.usages()
         rows = await asyncio.gather(*(self._make_row(record, usage) for record, usage in used))
@@ -103,14 +119,5 @@ class TalkDesk:
 
     async def _make_row(self, record: Record, usage: Usage) -> TopRow:
         connected = record.id in self._signals.connected()
-        status = await self._ask_status(record.id) if connected and self._signals.extended(record.id) else ""
-        return TopRow(record.id, record.app, usage, connected, status)
-
-    async def _ask_status(self, app_id: int) -> str:
-        try:
-            async with asyncio.timeout(STATUS_DEADLINE_S):
-                return (await self._ask_self(app_id)).status
-        except (TimeoutError, NoAnswerError):
-            return "does not answer"
-        except (SignalError, ViscriptError):
-            return ""
+        own = await self._ask_own(record.id)
+        return TopRow(record.id, record.app, usage, connected, own.status if own is not None else "")

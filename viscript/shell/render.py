@@ -6,12 +6,46 @@ from __future__ import annotations
 
 import re
 
+from viscript.api.model import RunningApp
+from viscript.launcher.model import Ended
+
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def plain(text: str) -> str:
     """Text from a configuration or a program without what could steer a terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def tame(text: str) -> str:
+    """A program's output as lines that steer no terminal: its colours are left out, what it drew over stays."""
+    return plain(_COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def ending(ended: Ended) -> str:
+    """How a run ended: `exit 3`, `signal 9 (SIGKILL)`."""
+    if ended.code is None:
+        how = "ended, nobody saw how"
+    elif ended.code >= 0:
+        how = f"exit {ended.code}"
+    else:
+        how = f"signal {-ended.code}{_name_signal(-ended.code)}"
+    return f"{how}, given up after several tries" if ended.given_up else how
+
+
+def _name_signal(number: int) -> str:
+    import signal as process_signals  # noqa: PLC0415 (rarely needed)
+
+    try:
+        return f" ({process_signals.Signals(number).name})"
+    except ValueError:
+        return ""
+
+
+def added(started: RunningApp) -> str:
+    """The original's line, which scripts take the id from."""
+    return f"Added external app (ID: {started.id}, Command: {plain(' '.join(started.command))})"
 
 
 def quantity(size: int) -> str:

@@ -3,37 +3,34 @@
 Exit codes: 0 done, 1 failed, 2 asked wrongly.
 """
 
-# ruff: noqa: T201 (the shell speaks here and nowhere else)
 from __future__ import annotations
 
 import io
-import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-import msgspec
-
 from viscript.errors import UsageError, ViscriptError
-from viscript.shell.commands import BY_NAME
-from viscript.shell.model import Act, Answer
-from viscript.shell.parse import split_line
-from viscript.shell.render import plain
+from viscript.shell import screen
+from viscript.shell.commands import find_command
+from viscript.shell.commands.on import run_on
+from viscript.shell.model import Act, Answer, Command, Talk, Word
+from viscript.shell.parse import split_line, take_node
 
 if TYPE_CHECKING:
-    from viscript.api.client import ApiClient
+    from viscript.shell.model import Caller
 
 DONE, FAILED, ASKED_WRONGLY = 0, 1, 2
 MAX_LINE = 65_536
 """Characters of a script's longest line; a longer one ends the script."""
 
-RED, RESET, CLEAR_SCREEN = "\x1b[31m", "\x1b[0m", "\x1b[2J\x1b[H"
+JSON = "--json"
 
 
 class LeaveError(Exception):
     """The person wants to leave the shell."""
 
 
-def run_script(daemon: ApiClient, lines: TextIO, *, as_json: bool = False) -> int:
+def run_script(daemon: Caller, lines: TextIO, *, as_json: bool = False) -> int:
     """A command per line, all of them; the first failure's exit code is the script's."""
     result = DONE
     while line := lines.readline(MAX_LINE):
@@ -47,7 +44,7 @@ def run_script(daemon: ApiClient, lines: TextIO, *, as_json: bool = False) -> in
     return result
 
 
-def run_line(daemon: ApiClient, line: str, *, as_json: bool = False) -> int:
+def run_line(daemon: Caller, line: str, *, as_json: bool = False) -> int:
     """Raises LeaveError for `exit`."""
     try:
         words = split_line(line)
@@ -56,22 +53,21 @@ def run_line(daemon: ApiClient, line: str, *, as_json: bool = False) -> int:
     return run_words(daemon, words, as_json=as_json)
 
 
-def run_words(daemon: ApiClient, words: list[str], *, as_json: bool = False) -> int:
+def run_words(daemon: Caller, words: list[str], *, as_json: bool = False) -> int:
     """Raises LeaveError for `exit`. No words are a blank line: nothing happens."""
     if not words:
         return DONE
     try:
         _check_text(words)
-        command = BY_NAME.get(words[0])
-        if command is None:
-            raise UsageError(_explain_unknown(words[0]))
-        answer = command.run(daemon, words[1:])
+        asked_json, words = _take_json(words)
+        as_json = as_json or asked_json
+        answer = _run(Talk(daemon, as_json, screen.is_live()), find_command(words[0]), words[1:])
     except ViscriptError as error:
         return _fail(error, as_json=as_json)
     if answer.act is Act.EXIT:
         raise LeaveError
     _show(answer, as_json=as_json)
-    return DONE
+    return FAILED if answer.failed else DONE
 
 
 def speak_safely() -> None:
@@ -79,6 +75,22 @@ def speak_safely() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace" if stream is not sys.stdin else "surrogateescape")
+
+
+def _run(talk: Talk, command: Command, words: list[str]) -> Answer:
+    node, bare = take_node(words) if command.words[:1] == (Word.APP_ID,) else (None, words)
+    if node is not None:
+        return run_on(talk, (node,), command, bare)
+    return command.run(talk, words)
+
+
+def _take_json(words: list[str]) -> tuple[bool, list[str]]:
+    """Whether the last word asks for JSON: not where words are passed on to a program."""
+    if words[-1] != JSON or len(words) == 1:
+        return False, words
+    named = words[2:3] if words[0] == "on" else words[:1]
+    passes_on = any(find_command(name).passes_on for name in named)
+    return (False, words) if passes_on else (True, words[:-1])
 
 
 def _check_text(words: list[str]) -> None:
@@ -90,33 +102,22 @@ def _check_text(words: list[str]) -> None:
 
 
 def _show(answer: Answer, *, as_json: bool) -> None:
-    if as_json:
-        _print(msgspec.json.encode(answer.data if answer.data is not None else {}).decode())
+    if answer.act is Act.TOLD:
         return
-    if answer.act is Act.CLEAR and sys.stdout.isatty():
-        sys.stdout.write(CLEAR_SCREEN)
-        sys.stdout.flush()
+    if as_json:
+        screen.say_json(answer.data if answer.data is not None else {})
+        return
+    if answer.act is Act.CLEAR:
+        screen.clear()
     for line in answer.lines:
-        _print(line)
+        screen.say(line)
+    for problem in answer.problems:
+        screen.complain(problem)
 
 
 def _fail(error: ViscriptError, *, as_json: bool) -> int:
     if as_json:
-        _print(msgspec.json.encode({"error": {"code": error.code, "text": str(error)}}).decode())
+        screen.say_json({"error": {"code": error.code, "text": str(error)}})
     else:
-        text = "\n".join(plain(line) for line in str(error).split("\n"))
-        coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-        print(f"{RED}{text}{RESET}" if coloured else text, file=sys.stderr, flush=True)
+        screen.complain(str(error))
     return ASKED_WRONGLY if isinstance(error, UsageError) or error.code == "usage" else FAILED
-
-
-def _print(text: str) -> None:
-    print(text, flush=True)
-
-
-def _explain_unknown(word: str) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 (only for the rare mistake)
-
-    near = get_close_matches(word, BY_NAME, n=1)
-    text = f'"{word[:80]}" is an unknown command.'
-    return f"{text}\nDid you mean '{near[0]}'?" if near else text

@@ -60,7 +60,7 @@ def _serve(line: str | None) -> int:
     if sys.stdin.isatty() and sys.stdout.isatty():
         from viscript.shell.interactive import run_interactive
 
-        return run_interactive(daemon, ApiClient(RUN_SOCKET), history=None)
+        return run_interactive(daemon, history=None)
     return run_script(daemon, sys.stdin)
 
 

@@ -2,17 +2,29 @@
 here.
 """
 
+from viscript.errors import UsageError
 from viscript.shell.commands import (
     apps,
+    attach,
+    channels,
     clear,
+    deploy,
     exit_shell,
     help_text,
     list_apps,
+    log_level,
+    logs,
+    nodes,
+    on,
     ping,
+    reload,
     res_usage,
+    restart,
     shutdown,
     start,
     status,
+    tell,
+    top,
     version,
 )
 from viscript.shell.model import Command
@@ -21,14 +33,41 @@ TABLE: tuple[Command, ...] = (
     apps.COMMAND,
     help_text.COMMAND,
     start.COMMAND,
+    attach.COMMAND,
     list_apps.COMMAND,
     ping.COMMAND,
     res_usage.COMMAND,
     shutdown.COMMAND,
+    restart.COMMAND,
+    logs.COMMAND,
+    top.COMMAND,
+    log_level.COMMAND,
+    tell.COMMAND,
+    reload.COMMAND,
     status.COMMAND,
+    nodes.COMMAND,
+    on.COMMAND,
+    channels.COMMAND,
+    deploy.COMMAND,
     version.COMMAND,
     clear.COMMAND,
     exit_shell.COMMAND,
 )
 
 BY_NAME: dict[str, Command] = {name: command for command in TABLE for name in command.names}
+
+
+def find_command(word: str) -> Command:
+    """Raises UsageError, which names the nearest command there is."""
+    try:
+        return BY_NAME[word]
+    except KeyError:
+        raise UsageError(_explain_unknown(word)) from None
+
+
+def _explain_unknown(word: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 (only for the rare mistake)
+
+    near = get_close_matches(word, BY_NAME, n=1)
+    text = f'"{word[:80]}" is an unknown command.'
+    return f"{text}\nDid you mean '{near[0]}'?" if near else text

@@ -1,13 +1,12 @@
 """`clear`: empty the screen, where there is one."""
 
-from viscript.api.client import ApiClient
-from viscript.shell.model import Act, Answer, Command
+from viscript.shell.model import Act, Answer, Command, Talk
 from viscript.shell.parse import expect_nothing
 
 
-def run(_daemon: ApiClient, words: list[str]) -> Answer:
+def talk(_talk: Talk, words: list[str]) -> Answer:
     expect_nothing("clear", words)
     return Answer(act=Act.CLEAR)
 
 
-COMMAND = Command(("clear", "c", "cls"), "clear|c|cls", "Clear the screen", run)
+COMMAND = Command(("clear", "c", "cls"), "clear|c|cls", "Clear the screen", "clear", talk=talk)

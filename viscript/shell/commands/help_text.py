@@ -1,14 +1,13 @@
 """`help`: the commands, or what one command or app expects."""
 
 # ruff: noqa: PLC0415 (the table lists this very file)
-from viscript.api.client import ApiClient
 from viscript.api.model import Apps, ListConfigured
 from viscript.errors import NoSuchAppError, UsageError
-from viscript.shell.model import Answer, Command, Word
+from viscript.shell.model import Answer, Command, Talk, Word
 from viscript.shell.render import pairs, plain
 
 
-def run(daemon: ApiClient, words: list[str]) -> Answer:
+def talk(talk: Talk, words: list[str]) -> Answer:
     if not words:
         return _show_all()
     if len(words) > 1:
@@ -16,14 +15,18 @@ def run(daemon: ApiClient, words: list[str]) -> Answer:
     from viscript.shell.commands import BY_NAME
 
     if words[0] in BY_NAME:
-        command = BY_NAME[words[0]]
-        return Answer((f"{command.usage}", f"  {command.summary}"), {"usage": command.usage})
-    for app in daemon.call(ListConfigured(), Apps).apps:
+        return _show_command(BY_NAME[words[0]])
+    for app in talk.daemon.call(ListConfigured(), Apps).apps:
         if app.name == words[0]:
             text = [plain(line) for line in app.help.rstrip().splitlines()] or ["(no help is configured)"]
             defaults = " ".join(app.default_args) or "none"
             return Answer((*text, f"Default arguments: {plain(defaults)}"), app)
     raise NoSuchAppError(words[0])
+
+
+def _show_command(command: Command) -> Answer:
+    lines = (command.usage, f"  {command.summary}", f"  Example: {command.example}")
+    return Answer(lines, {"usage": command.usage, "summary": command.summary, "example": command.example})
 
 
 def _show_all() -> Answer:
@@ -33,4 +36,11 @@ def _show_all() -> Answer:
     return Answer(pairs(rows), {"commands": [{"usage": u, "summary": s} for u, s in rows]})
 
 
-COMMAND = Command(("help", "h", "?"), "help|h|? [name]", "Explain the commands, or one app", run, Word.APP)
+COMMAND = Command(
+    ("help", "h", "?"),
+    "help|h|? [app|command]",
+    "Explain the commands, or one of them, or an app",
+    "help start",
+    talk=talk,
+    words=(Word.TOPIC,),
+)

@@ -1,24 +1,38 @@
-"""`status`: how the daemon itself is."""
+"""`status`: how the daemon itself is, and what ended lately."""
 
-from viscript.api.client import ApiClient
+import time
+
 from viscript.api.model import AskStatus, Status
-from viscript.shell.model import Answer, Command
+from viscript.launcher.model import Ended
+from viscript.shell.model import Answer, Command, Question
 from viscript.shell.parse import expect_nothing
-from viscript.shell.render import duration, pairs, plain
+from viscript.shell.render import duration, ending, pairs, plain
+
+SHOWN = 5
 
 
-def run(daemon: ApiClient, words: list[str]) -> Answer:
+def ask(words: list[str]) -> Question[Status]:
     expect_nothing("status", words)
-    status = daemon.call(AskStatus(), Status)
+    return Question(AskStatus(), Status, show)
+
+
+def show(status: Status) -> Answer:
     rows = [
         ("Viscript", f"{status.version}, pid {status.pid}, up {duration(status.uptime_s)}"),
         ("Apps", f"{status.apps} configured, {status.running} running, {status.connected} on signal"),
         ("Signal", status.signal_address),
         ("Config", plain(status.config)),
     ]
+    newest = sorted(status.ended, key=lambda ended: -ended.ended_unix)[:SHOWN]
+    rows += [("Ended" if number == 0 else "", _tell_end(ended)) for number, ended in enumerate(newest)]
     if status.trouble:
         rows.append(("Trouble", plain(status.trouble)))
     return Answer(pairs(rows), status)
 
 
-COMMAND = Command(("status",), "status", "Show how viscript itself is", run)
+def _tell_end(ended: Ended) -> str:
+    ago = duration(max(time.time() - ended.ended_unix, 0))
+    return f"{plain(ended.app)} (id {ended.id}): {ending(ended)}, {ago} ago"
+
+
+COMMAND = Command(("status",), "status", "Show how viscript itself is, and what ended", "status", ask)
