@@ -16,7 +16,6 @@ from viscript.api.desk import read_request
 from viscript.api.failures import failure_of
 from viscript.api.model import (
     MAX_LINE,
-    NODE_AWAY,
     AskStatus,
     Channel,
     Channels,
@@ -45,9 +44,12 @@ NAMES_TOLD = 20
 
 
 class Cluster:
-    """`answer` is this board's own desk; `sources` tell of channels that are not the API's."""
+    """`answer` is this board's own desk; `sources` tell of channels that are not the API's. `trouble` is why this
+    board cannot be commanded as its configuration says.
+    """
 
     def __init__(self, config: ClusterConfig, answer: Answer, sources: tuple[Source, ...] = ()) -> None:
+        self.trouble = ""
         self._config = config
         self._answer = answer
         self._sources = sources
@@ -91,10 +93,7 @@ class Cluster:
 
     async def _ask(self, name: str, request: Request, kind: Kind) -> NodeReply:
         reply = await (self._boards[name].ask(request, kind) if name in self._boards else self._ask_here(request, kind))
-        error = reply.error
-        if error is not None and error.code == NODE_AWAY:
-            error = Failure(NODE_AWAY, f"board '{name}' did not answer: {error.text}")
-        return NodeReply(name, reply.result, error)
+        return NodeReply(name, reply.result, reply.error)
 
     async def _ask_here(self, request: Request, kind: Kind) -> Reply:
         try:
@@ -108,8 +107,11 @@ class Cluster:
         address = str(place) if place else ""
         if reply.error is not None:
             return Node(reply.node, address, error=reply.error.text)
-        rtt_s = self._boards[reply.node].read_rtt_s() if reply.node in self._boards else 0.0
-        return Node(reply.node, address, rtt_s, msgspec.json.decode(reply.result, type=Status))
+        status = msgspec.json.decode(reply.result, type=Status)
+        if reply.node in self._boards:
+            return Node(reply.node, address, self._boards[reply.node].read_rtt_s(), status)
+        trouble = "; ".join(filter(None, (status.trouble, self.trouble)))
+        return Node(reply.node, address, 0.0, msgspec.structs.replace(status, trouble=trouble))
 
 
 def fit(replies: tuple[NodeReply, ...], room: int) -> tuple[NodeReply, ...]:
