@@ -71,11 +71,14 @@ class Daemon:
     def start(self, *options: str) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "viscript", *self.arguments(), *options],
+                [*self.command(), *options],
                 env=self.environment,
                 stderr=log,
             )
         wait_until(self.is_up)
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "viscript", *self.arguments()]
 
     def arguments(self) -> list[str]:
         named = {
