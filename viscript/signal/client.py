@@ -3,10 +3,9 @@
     async with SignalClient() as signal:          signal = SignalClient().run_in_thread()
         await signal.wait_shutdown()              signal.shutdown.wait()
 
-It reads SIGNAL_CLIENT, SIGNAL_SERVER_ADDRESS and SIGNAL_CLIENT_ID, and does nothing at all when
-SIGNAL_CLIENT is unset or "false". When the server goes away it comes back with growing pauses and registers
-again. It never ends the program itself: it tells, and in a thread (where nothing may be waiting) it also
-raises SIGTERM as an operator would.
+It does nothing at all when SIGNAL_CLIENT is unset or "false". When the server goes away it comes back with
+growing pauses and registers again. It never ends the program itself: it tells, and in a thread (where nothing
+may be waiting) it also raises SIGTERM as an operator would.
 """
 
 from __future__ import annotations
@@ -17,38 +16,76 @@ import os
 import random
 import signal as process_signals
 import threading
-import time
 from typing import TYPE_CHECKING, Self
 
-from viscript.signal.errors import RemoteError
-from viscript.signal.link import Link
-from viscript.signal.memstats import read_memstats
-from viscript.signal.model import PING_INTERVAL_S, Ask, Asked, Registered, Role
+from viscript.signal.conversation import Conversation
+from viscript.signal.handlers import SHUTDOWN_DEADLINE_S, Handlers, check_name
+from viscript.signal.line import Line
+from viscript.signal.model import ALL_EXTENSIONS, Role
 from viscript.signal.session import Session
 from viscript.signal.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from viscript.signal.model import Event
+    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
 CONNECT_DEADLINE_S = 5.0
-REGISTER_DEADLINE_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 
 
 class SignalClient:
-    """One program's line to its server. `shutdown` is set once the server asked for it, in whichever
-    thread.
+    """One program's line to its server. `shutdown` is set once the server asked for it and the program's hook
+    has run, in whichever thread.
+
+    What is added may be an `async def`, which runs in the client's event loop, or any other function, which runs in
+    a thread of its own; neither holds up the line.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = read_settings(os.environ) if settings is None else settings
         self.shutdown = threading.Event()
+        self._handlers = Handlers()
         self._asked = asyncio.Event()
         self._registered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._raise_sigterm = False
+
+    # What a program may add, before or after it is connected, from any thread
+
+    @property
+    def status(self) -> str:
+        """A sentence on what the program does just now, shown to whoever asks for its report."""
+        return self._handlers.status
+
+    @status.setter
+    def status(self, text: str) -> None:
+        self._handlers.status = text
+
+    def add_field(self, name: str, read: Callable[[], object]) -> Self:
+        """Show what `read` returns (text, a number or a truth) under that name in the program's report."""
+        check_name(name, self._handlers.fields)
+        self._handlers.fields[name] = read
+        return self
+
+    def add_command(self, name: str, run: Callable[..., object]) -> Self:
+        """Let the server call `run(*args)`, all texts; what it returns is shown as text."""
+        check_name(name, self._handlers.commands)
+        self._handlers.commands[name] = run
+        return self
+
+    def on_shutdown(self, hook: Callable[[], object], deadline_s: float = SHUTDOWN_DEADLINE_S) -> Self:
+        """Run that when the server asks the program to end; the rest goes on at the deadline, hook or not."""
+        self._handlers.shutdown = (hook, deadline_s)
+        return self
+
+    def on_log_level(self, take: Callable[[str], object]) -> Self:
+        """Call `take(level)` instead of setting the level of Python's root logger."""
+        self._handlers.set_level = take
+        return self
+
+    # From asyncio
 
     async def __aenter__(self) -> Self:
         if self.settings.enabled:
@@ -56,9 +93,11 @@ class SignalClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._stopping) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._handlers.close()
 
     async def wait_registered(self) -> None:
         await self._registered.wait()
@@ -67,8 +106,10 @@ class SignalClient:
         """Return once the server has asked the program to end; forever if it never does."""
         await self._asked.wait()
 
+    # From a program that blocks, or has a loop of its own
+
     def run_in_thread(self) -> Self:
-        """Serve the line from a daemon thread, for a program that blocks or has a loop of its own."""
+        """Serve the line from a daemon thread."""
         self._raise_sigterm = True
         threading.Thread(target=lambda: asyncio.run(self._run_forever()), name="signal", daemon=True).start()
         return self
@@ -84,63 +125,48 @@ class SignalClient:
             if self._registered.is_set():
                 self._registered.clear()
                 pause_s = FIRST_PAUSE_S
-            log.info("signal server %s: %s", self.settings.address, reason)
+            log.info("signal server %s: %s", self.settings, reason)
             await asyncio.sleep(pause_s * random.uniform(0.7, 1.0))  # noqa: S311 (only spreads the load)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _connect_once(self) -> str:
         """Serve one connection to its end; returns the reason in words."""
-        address = self.settings.address
+        talk = Conversation(
+            self.settings.client_id,
+            ALL_EXTENSIONS if self.settings.extensions else frozenset(),
+            self._handlers,
+            self._registered.set,
+            self._begin_shutdown,
+        )
         try:
             async with asyncio.timeout(CONNECT_DEADLINE_S):
-                reader, writer = await asyncio.open_connection(address.host, address.port)
+                line = await self._connect(talk)
         except TimeoutError:
             return "no answer"
         except OSError as error:
             return error.strerror or str(error)
-        link = Link(Session(Role.CLIENT), reader, writer)
-        link.session.register(self.settings.client_id)
-        usual_s, link.read_deadline_s = link.read_deadline_s, REGISTER_DEADLINE_S
-        link.send()
-        pings = asyncio.get_running_loop().create_task(_send_pings(link))
-
-        def handle(event: Event) -> None:
-            if isinstance(event, Registered):
-                link.read_deadline_s = usual_s
-            self._handle(link, event)
-
         try:
-            return await link.run(handle)
+            return await talk.ended
         finally:
-            pings.cancel()
-            await link.close()
+            line.close()
 
-    def _handle(self, link: Link, event: Event) -> None:
-        match event:
-            case Registered():
-                self._registered.set()
-            case Asked(Ask.TOP):
-                link.session.answer(Ask.TOP, read_memstats())
-            case Asked(Ask.PING):
-                link.session.answer(Ask.PING, None)
-            case Asked(Ask.SHUTDOWN):
-                link.session.answer(Ask.SHUTDOWN, {"Pid": os.getpid()})
-                link.send()
-                self._tell_shutdown()
-            case Asked(op):
-                raise RemoteError(f"unknown operation {op}")
-            case _:
-                pass
+    async def _connect(self, talk: Conversation) -> Line:
+        loop, address = asyncio.get_running_loop(), self.settings.address
 
-    def _tell_shutdown(self) -> None:
+        def make_line() -> Line:
+            return Line(Session(Role.CLIENT), talk)
+
+        if self.settings.socket is not None:
+            return (await loop.create_unix_connection(make_line, str(self.settings.socket)))[1]
+        return (await loop.create_connection(make_line, address.host, address.port))[1]
+
+    def _begin_shutdown(self) -> None:
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._shut_down())
+
+    async def _shut_down(self) -> None:
+        await self._handlers.prepare_shutdown()
         self.shutdown.set()
         self._asked.set()
         if self._raise_sigterm:
             os.kill(os.getpid(), process_signals.SIGTERM)
-
-
-async def _send_pings(link: Link) -> None:
-    while True:
-        await asyncio.sleep(PING_INTERVAL_S)
-        link.session.ping(int(time.time() * 1000))
-        link.send()

@@ -21,6 +21,10 @@ class UnansweredError(SignalError):
     """The program is connected but did not answer in time, or left while it was asked."""
 
 
+class RefusedError(SignalError):
+    """The program answered that it cannot do what was asked, and why."""
+
+
 class AddressError(SignalError):
     """A signal address is not of the form host:port."""
 

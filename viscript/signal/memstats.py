@@ -15,7 +15,7 @@ STATUS = Path("/proc/self/status")
 
 def read_memstats() -> dict[str, int]:
     """Bytes, except HeapObjects and NumGC, which count."""
-    sizes = _read_sizes()
+    sizes = read_sizes()
     resident = sizes.get("RssAnon", sizes.get("VmRSS", 0))
     data, stack = sizes.get("VmData", resident), sizes.get("VmStk", 0)
     return {
@@ -32,7 +32,7 @@ def read_memstats() -> dict[str, int]:
     }
 
 
-def _read_sizes() -> dict[str, int]:
+def read_sizes() -> dict[str, int]:
     """The lines of the status file that are in kB, as bytes."""
     try:
         lines = STATUS.read_text().splitlines()

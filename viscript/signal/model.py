@@ -1,13 +1,15 @@
-"""The words of the signal line: operations, frames, events, and the settings a child finds in its
-environment.
+"""The words of the signal line: operations, frames, events, and what a program says of itself.
 
-Nothing here reads or writes. `wire` turns bytes into frames, `session` turns frames into events.
+Nothing here reads or writes. `wire` turns bytes into frames, `bodies` what is in them into words, `session`
+both into events.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+
+import msgspec
 
 from viscript.signal.errors import AddressError
 
@@ -19,6 +21,9 @@ PING_INTERVAL_S = 60.0
 READ_DEADLINE_S = 90.0
 RESPONSE = 0x80
 """Set in the operation byte of a response."""
+
+NUMBERED = 0x40
+"""Set in the operation byte when a request's id follows it; only between ends that agreed on it."""
 
 
 class Role(enum.Enum):
@@ -33,11 +38,32 @@ class Reg(enum.IntEnum):
 
 
 class Ask(enum.IntEnum):
-    """Operations the server asks of a client."""
+    """Operations the server asks of a client; the original knows the first three."""
 
     TOP = 0
     PING = 1
     SHUTDOWN = 2
+    REPORT = 3
+    LOG_LEVEL = 4
+    COMMAND = 5
+
+
+class Extension(enum.StrEnum):
+    """What a client offers in REG and a server of ours accepts. Without IDS nothing else is accepted."""
+
+    IDS = "ids"
+    REPORT = "report"
+    LOG_LEVEL = "log-level"
+    COMMAND = "command"
+
+
+ALL_EXTENSIONS = frozenset(Extension)
+NEEDS = {
+    Ask.REPORT: Extension.REPORT,
+    Ask.LOG_LEVEL: Extension.LOG_LEVEL,
+    Ask.COMMAND: Extension.COMMAND,
+}
+"""Operations that may only be asked when their extension was agreed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +92,66 @@ class Pong:
 Frame = Normal | Ack | Ping | Pong
 
 
+FieldValue = str | int | float | bool
+
+
+class OwnUsage(msgspec.Struct, frozen=True, rename="pascal"):
+    """What one process uses, in its own words. Sizes are bytes; None where its system does not say.
+
+    `bytes_in` and `bytes_out` went through read and write calls: files and pipes, but not what a socket's own
+    calls carried.
+    """
+
+    pid: int
+    cpu_s: float
+    uptime_s: float
+    threads: int
+    rss: int
+    pss: int | None = None
+    open_files: int | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+
+
+class Report(msgspec.Struct, frozen=True, rename="pascal"):
+    """What a program says of itself; `fields` are its own, `commands` what it can be told."""
+
+    status: str
+    log_level: str
+    fields: dict[str, FieldValue]
+    commands: tuple[str, ...]
+    usage: OwnUsage
+
+
+class Pid(msgspec.Struct, frozen=True, rename="pascal"):
+    """The answer to SHUTDOWN: the process that begins to go."""
+
+    pid: int
+
+
+class Level(msgspec.Struct, frozen=True, rename="pascal"):
+    """The log level to take, and in the answer the one in force."""
+
+    level: str
+
+
+class Command(msgspec.Struct, frozen=True, rename="pascal"):
+    name: str
+    args: tuple[str, ...]
+
+
+class Text(msgspec.Struct, frozen=True, rename="pascal"):
+    """What a command had to say."""
+
+    text: str
+
+
+class Refusal(msgspec.Struct, frozen=True, rename="pascal"):
+    """An answer that says why there is none; only to the operations of the extensions."""
+
+    error: str
+
+
 @dataclass(frozen=True, slots=True)
 class Registering:
     """A client says who it is; the server answers with `accept` or closes."""
@@ -77,20 +163,30 @@ class Registering:
 class Registered:
     """The server accepted us."""
 
+    extensions: frozenset[Extension] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The server wants something of this client."""
+    """The server wants something of this client; `value` is a Level, a Command or None."""
 
     op: Ask
+    value: object = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A client's answer; `value` is the decoded JSON."""
+    """A client's answer to the request that `ask` gave this number."""
 
     op: Ask
     value: object
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An answer to a request that was given up; it is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +206,24 @@ class Broken:
     reason: str
 
 
-Event = Registering | Registered | Asked | Answered | Pinged | Ponged | Broken
+Event = Registering | Registered | Asked | Answered | Late | Pinged | Ponged | Broken
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The two ends of one connection, as the server's socket names them."""
+    """The two ends of one connection, as the server's socket names them.
+
+    Over a UNIX socket hosts and ports are empty and `pid` is the process that connected, as the kernel says.
+    """
 
     host: str
     port: int
     server_host: str
     server_port: int
+    pid: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{self.host}:{self.port}" if self.host else f"pid {self.pid}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class FrameReader:
     def __init__(self, max_body: int = MAX_BODY) -> None:
         self._max_body = max_body
         self._data = bytearray()
+        self.count = 0
 
     @property
     def half_frame(self) -> bool:
@@ -78,4 +79,5 @@ class FrameReader:
             return None
         raw = bytes(self._data[:size])
         del self._data[:size]
+        self.count += 1
         return raw

@@ -1,36 +1,17 @@
 """Server and client over loopback: what a program and its server see of each other, and of bad company."""
 
 import asyncio
-import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.viscript.signal.ends import REG_7, expect_closed, run_with_server
 from viscript.signal import SignalClient, SignalServer
 from viscript.signal.errors import NotConnectedError, UnansweredError
-from viscript.signal.model import Address, Peer
+from viscript.signal.model import Address
 from viscript.signal.settings import Settings, make_environment, read_settings
-
-REG_7 = bytes.fromhex("01 00000001 00000009 00 7b224964223a377d")
-
-
-def run_with_server(
-    work: Callable[[SignalServer, Address], Awaitable[None]],
-    owner: Callable[[Peer, int], bool] = lambda _peer, _id: True,
-) -> None:
-    async def main() -> None:
-        server = SignalServer(owner=owner)
-        address = await server.start("127.0.0.1", 0)
-        try:
-            async with asyncio.timeout(30):
-                await work(server, address)
-        finally:
-            await server.close()
-
-    asyncio.run(main(), debug=True)
 
 
 def test_a_program_is_a_member_in_one_line() -> None:
@@ -183,16 +164,3 @@ def test_an_application_loads_neither_the_server_nor_psutil() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
-
-
-async def expect_closed(address: Address, sent: bytes) -> None:
-    """Send and wait until the server hangs up on us."""
-    reader, writer = await asyncio.open_connection(address.host, address.port)
-    writer.write(sent)
-    with contextlib.suppress(OSError):
-        async with asyncio.timeout(5):
-            while await reader.read(4096):
-                pass
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
