@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 from viscript.api.desk import Desk
 from viscript.api.server import ApiServer
 from viscript.api.socket_file import make_listener
+from viscript.cluster.join import join
 from viscript.errors import ConfigError, DaemonBusyError, StateError
 from viscript.launcher.boot import autostart
 from viscript.launcher.config import load_config
@@ -47,6 +48,7 @@ class Options:
     """What `viscript headless` was told; `starter` is set for the unit backend and None for process groups."""
 
     config: Path | None
+    cluster: Path | None
     state_dir: Path
     socket: Path
     group: str | None
@@ -70,7 +72,9 @@ async def run(options: Options, tell: Callable[[str], None]) -> None:
         stack.push_async_callback(launcher.close)
         _reload(launcher)
         await launcher.recover()
-        api = ApiServer(Desk(launcher, Questions(launcher, signals), logs, signals, place.signal_address).answer)
+        desk = Desk(launcher, Questions(launcher, signals), logs, signals, place.signal_address)
+        desk.cluster = await stack.enter_async_context(join(options.cluster, desk.answer))
+        api = ApiServer(desk.answer)
         stack.push_async_callback(api.close)
         await api.start(make_listener(options.socket, options.group))
         stack.callback(options.socket.unlink, missing_ok=True)

@@ -1,5 +1,6 @@
 """The command line of `tests/prove`. Exit code 0: every row holds (a missed aim is printed, no more); else 1."""
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,15 +13,22 @@ from image.errors import ImageError
 from image.recipe import read_recipe
 from image.run import Runner
 from image.tools import BOOT, install_tools
+from tests.boot.rows import Table
 
 TREE = Path(__file__).parents[2]
+BUILD_DEADLINE_S = 7200
+
+
+PARTS = {
+    "image": ["build", "virt", "raspi3b", "faults", "twice"],
+    "viscript": ["daemon", "installed", "cluster"],
+}
+"""What can be proved, and the parts that `--only` may name."""
 
 
 @click.command()
-@click.argument("subject", type=click.Choice(["image"]))
-@click.option(
-    "--only", multiple=True, type=click.Choice(["build", "virt", "raspi3b", "faults", "twice"]), help="Some rows."
-)
+@click.argument("subject", type=click.Choice(list(PARTS)))
+@click.option("--only", multiple=True, help="Only this part of the rows.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep cards and logs in this folder.")
 def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
     """Show what is claimed of SUBJECT, and what was seen of it.
@@ -28,23 +36,41 @@ def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
     \b
     Example:
       tests/prove image
-      tests/prove image --only virt
+      tests/prove viscript --only daemon
     """
-    from tests.proofs import image as subject_image
-
+    unknown = [part for part in only if part not in PARTS[subject]]
+    if unknown:
+        raise click.UsageError(f"'{unknown[0]}' is no part of {subject}; choose among {', '.join(PARTS[subject])}")
     end_by_interrupt()
     with tempfile.TemporaryDirectory(prefix="skywire-prove-") as folder:
         scratch = keep or Path(folder)
         scratch.mkdir(parents=True, exist_ok=True)
-        with (scratch / "prove.log").open("w") as log:
-            run = Runner(log, read_recipe().epoch)
-            install_tools(run, BOOT)
-            tables = subject_image.prove(run, find_image(run, TREE / "dist"), scratch, set(only))
+        prove = prove_image if subject == "image" else prove_viscript
+        tables = prove(scratch, set(only or PARTS[subject]))
     rows = [row for table in tables for row in table.rows]
     failed = sum(len(table.failed) for table in tables)
     missed = sum(row.aim and not row.ok for row in rows)
     click.echo(f"\n{len(rows) - failed} of {len(rows)} rows hold, {failed} fail; {missed} aims missed")
     sys.exit(1 if failed else 0)
+
+
+def prove_image(scratch: Path, parts: set[str]) -> list[Table]:
+    """Builds the image first where there is none."""
+    from tests.proofs import image
+
+    with (scratch / "prove.log").open("w") as log:
+        run = Runner(log, read_recipe().epoch)
+        install_tools(run, BOOT)
+        if not any((TREE / "dist").glob("*.img*")):
+            click.echo("no image yet: building one")
+            subprocess.run([TREE / "image/build"], check=True, timeout=BUILD_DEADLINE_S)
+        return image.prove(run, find_image(run, TREE / "dist"), scratch, parts)
+
+
+def prove_viscript(scratch: Path, parts: set[str]) -> list[Table]:
+    from tests.proofs import viscript
+
+    return viscript.prove(scratch, parts)
 
 
 if __name__ == "__main__":
