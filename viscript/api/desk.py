@@ -5,14 +5,12 @@ cluster, and the daemon answers for itself.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from viscript import __version__
-from viscript.api.failures import failure_of
 from viscript.api.life_desk import LifeDesk
 from viscript.api.model import (
     AskStatus,
@@ -23,7 +21,6 @@ from viscript.api.model import (
     ListChannels,
     ListNodes,
     NodeReplies,
-    NodeReply,
     Nodes,
     OnNodes,
     Reload,
@@ -51,11 +48,11 @@ class Boards(Protocol):
     async def channels(self) -> Channels: ...
 
     async def on(self, names: tuple[str, ...], request: msgspec.Raw) -> NodeReplies:
-        """No names are all boards. Raises ClusterError for one that is unknown, before any is asked."""
+        """No names are all boards. Raises UsageError for one that is unknown, before any is asked."""
 
 
 class Desk:
-    """Answers requests. Without a `cluster` only the board of this `name` can be asked."""
+    """Answers requests. The `cluster`, itself made with this desk's `answer`, is given to it afterwards."""
 
     def __init__(
         self,
@@ -64,15 +61,11 @@ class Desk:
         logs: Logs,
         signals: SignalServer,
         address: Address,
-        *,
-        cluster: Boards | None = None,
-        name: str = "",
     ) -> None:
-        self.cluster = cluster
+        self.cluster: Boards | None = None
         self._launcher = launcher
         self._signals = signals
         self._address = address
-        self._name = name or socket.gethostname()
         self._life = LifeDesk(launcher, signals)
         self._talk = TalkDesk(launcher, questions, logs, signals)
         self._since = time.monotonic()
@@ -91,7 +84,7 @@ class Desk:
 
     async def _answer_for_boards(self, request: ClusterRequest) -> ClusterResult:
         if self.cluster is None:
-            return await self._answer_alone(request)
+            raise ClusterError("this viscript commands no other boards")
         match request:
             case ListNodes():
                 return await self.cluster.nodes()
@@ -99,21 +92,6 @@ class Desk:
                 return await self.cluster.channels()
             case OnNodes(names, asked):
                 return await self.cluster.on(names, asked)
-
-    async def _answer_alone(self, request: ClusterRequest) -> NodeReplies:
-        if not isinstance(request, OnNodes) or set(request.nodes) != {self._name}:
-            raise ClusterError(f"no cluster is configured: this board '{self._name}' knows no other (see the README)")
-        return NodeReplies((await self.answer_as_board(self._name, request.request),))
-
-    async def answer_as_board(self, name: str, asked: msgspec.Raw) -> NodeReply:
-        """This board's part of what several were asked."""
-        what = "the request"
-        try:
-            request = read_request(asked)
-            what = type(request).__name__
-            return NodeReply(name, msgspec.Raw(msgspec.json.encode(await self.answer(request))))
-        except Exception as error:
-            return NodeReply(name, error=failure_of(error, what))
 
     def _tell_status(self, _request: AskStatus) -> Status:
         return Status(

@@ -38,8 +38,9 @@ from viscript.api.model import (
     TellApp,
     TopTable,
     TypeInto,
+    UsageReport,
 )
-from viscript.launcher.model import App, LogPart, Reloaded, Stopped, Usage
+from viscript.launcher.model import App, LogPart, Reloaded, Stopped
 
 QUICK_S = 5.0
 """Seconds for what a board answers from its own memory."""
@@ -66,7 +67,7 @@ KINDS: dict[type[msgspec.Struct], Kind] = {
     ListRunning: Kind(RunningApps, again=True),
     AskStatus: Kind(Status, again=True),
     AskTop: Kind(TopTable, again=True),
-    AskUsage: Kind(Usage, again=True),
+    AskUsage: Kind(UsageReport, again=True),
     ReadLog: Kind(LogPart, again=True),
     PingApp: Kind(PingTime, ASK_APP_S, again=True),
     AskMemStats: Kind(MemStats, ASK_APP_S, again=True),

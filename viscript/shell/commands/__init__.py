@@ -68,6 +68,6 @@ def find_command(word: str) -> Command:
 def _explain_unknown(word: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 (only for the rare mistake)
 
-    near = get_close_matches(word, BY_NAME, n=1)
+    near = get_close_matches(word, BY_NAME, n=1, cutoff=0.7)
     text = f'"{word[:80]}" is an unknown command.'
     return f"{text}\nDid you mean '{near[0]}'?" if near else text

@@ -44,11 +44,11 @@ def is_more(words: list[str], talk: Talk) -> bool:
 
 
 def _show_all(talk: Talk) -> Answer:
-    from viscript.shell.tables import lines_of  # noqa: PLC0415 (it loads rich)
+    from viscript.shell.tables import Grid, lines_of  # noqa: PLC0415 (it loads rich)
 
     replies = talk.daemon.call(on_nodes((), AskTop()), NodeReplies)
     problems = problems_of(replies.replies)
-    lines = lines_of(_grid_everywhere(replies))
+    lines = lines_of(Grid(("NODE", *TITLES), _rows_everywhere(replies)))
     return Answer(lines, data_of(replies.replies), problems=problems, failed=bool(problems))
 
 
@@ -75,16 +75,18 @@ def _grid_everywhere(replies: NodeReplies) -> "Grid":
     """A row for each app of each board; a board that did not answer has one that says so."""
     from viscript.shell.tables import Grid  # noqa: PLC0415 (it loads rich)
 
+    failed = [(reply.node, reply.error.text) for reply in replies.replies if reply.error is not None]
+    silent = [(node, *("-" for _ in TITLES[1:]), text) for node, text in failed]
+    return Grid(("NODE", *TITLES), [*_rows_everywhere(replies), *silent])
+
+
+def _rows_everywhere(replies: NodeReplies) -> list[tuple[str, ...]]:
     found: list[tuple[float, tuple[str, ...]]] = []
-    silent: list[tuple[str, ...]] = []
     for reply in replies.replies:
-        if reply.error is not None:
-            silent.append((reply.node, *("-" for _ in TITLES[1:]), reply.error.text))
-            continue
-        rows = ask([]).decode(reply.result).rows
-        found += [(row.usage.cpu_percent, (reply.node, *_cells(row))) for row in rows]
-    found.sort(key=lambda pair: -pair[0])
-    return Grid(("NODE", *TITLES), [*(cells for _, cells in found), *silent])
+        if reply.error is None:
+            rows = ask([]).decode(reply.result).rows
+            found += [(row.usage.cpu_percent, (reply.node, *_cells(row))) for row in rows]
+    return [cells for _, cells in sorted(found, key=lambda pair: -pair[0])]
 
 
 def _sort(rows: Iterable[TopRow]) -> list[TopRow]:
