@@ -5,6 +5,7 @@ was lost. Nothing is dialled without need, and a board that did not answer is le
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -127,7 +128,8 @@ class Board:
         except TimeoutError:
             return Failure(NODE_AWAY, f"no connection to {self.address} within {DIAL_DEADLINE_S:g} s")
         except OSError as error:
-            return Failure(NODE_AWAY, f"no connection to {self.address}: {error.strerror or error}")
+            why = os.strerror(error.errno) if error.errno else str(error)
+            return Failure(NODE_AWAY, f"no connection to {self.address}: {why}")
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             connection = writer.get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)

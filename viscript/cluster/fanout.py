@@ -93,7 +93,7 @@ class Cluster:
 
     async def _ask(self, name: str, request: Request, kind: Kind) -> NodeReply:
         reply = await (self._boards[name].ask(request, kind) if name in self._boards else self._ask_here(request, kind))
-        return NodeReply(name, reply.result, reply.error)
+        return NodeReply(name, error=reply.error) if reply.error else NodeReply(name, reply.result)
 
     async def _ask_here(self, request: Request, kind: Kind) -> Reply:
         try:

@@ -39,6 +39,7 @@ from viscript.api.model import (
     TopTable,
     TypeInto,
     UsageReport,
+    UsageReport,
 )
 from viscript.launcher.model import App, LogPart, Reloaded, Stopped
 

@@ -20,6 +20,7 @@ from viscript.api.model import (
     ClusterRequest,
     ListNodes,
     ListRunning,
+    NodeReplies,
     NodeReply,
     OnNodes,
     ReadLog,
@@ -60,7 +61,10 @@ async def command(**scripts: Script) -> AsyncIterator[Cluster]:
 
 
 def codes(replies: tuple[NodeReply, ...]) -> dict[str, str]:
-    return {reply.node: reply.error.code if reply.error else "" for reply in replies}
+    """Board → its error's code, as who asked reads it off the line."""
+    line = msgspec.json.encode(NodeReplies(replies))
+    read = msgspec.json.decode(line, type=NodeReplies).replies
+    return {reply.node: reply.error.code if reply.error else "" for reply in read}
 
 
 def test_everybody_is_heard_though_some_are_bad() -> None:
