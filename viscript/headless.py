@@ -122,7 +122,7 @@ def _lock_state(directory: Path) -> TextIO:
 
 
 def _choose_backend(options: Options) -> Backend:
-    return UnitBackend(options.starter) if options.starter else GroupBackend(options.state_dir)
+    return UnitBackend(options.starter) if options.starter else GroupBackend(options.state_dir, options.config)
 
 
 async def _serve_until_told(launcher: Launcher, signals: SignalServer) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -70,6 +71,7 @@ class Launcher:
         self._place = place
         self._running: dict[int, Running] = {}
         self._waiting: dict[int, asyncio.Task[None]] = {}
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._watchers: set[asyncio.Task[None]] = set()
 
     def running(self) -> list[Record]:
@@ -82,6 +84,10 @@ class Launcher:
     def ended(self) -> tuple[Ended, ...]:
         """How the last runs of applications ended that do not run now."""
         return tuple(ended for ended in self._store.ended() if ended.id not in self._running)
+
+    def waiting(self) -> tuple[int, ...]:
+        """Ids of the applications that ended and are about to be started again."""
+        return tuple(self._waiting)
 
     def find(self, app_id: int) -> Running:
         """Raises NoSuchIdError."""
@@ -144,8 +150,9 @@ class Launcher:
         if record is None:
             raise NoSuchIdError(app_id)
         app = self._find_app(record.app)
-        await self.shutdown(app_id)
-        return await self._launch(app_id, app, record.args, failures=0)
+        async with self._lock(app_id):
+            await self._shutdown(app_id)
+            return await self._launch(app_id, app, record.args, failures=0)
 
     async def _launch(self, app_id: int, app: App, args: tuple[str, ...], failures: int) -> Record:
         command = (resolve_path(app, self._place.prefix), *args)
@@ -169,6 +176,10 @@ class Launcher:
 
     async def shutdown(self, app_id: int) -> Stopped:
         """End an application: asked over signal, then SIGTERM, then SIGKILL, each with its deadline."""
+        async with self._lock(app_id):
+            return await self._shutdown(app_id)
+
+    async def _shutdown(self, app_id: int) -> Stopped:
         if app_id in self._waiting:
             return self._call_off(app_id)
         running = self.find(app_id)
@@ -244,8 +255,12 @@ class Launcher:
 
     async def _start_again(self, record: Record, pause_s: float, failures: int) -> None:
         await asyncio.sleep(pause_s)
+        async with self._lock(record.id):
+            del self._waiting[record.id]
+            await self._launch_again(record, failures)
+
+    async def _launch_again(self, record: Record, failures: int) -> None:
         app = self.config.apps.get(record.app)
-        del self._waiting[record.id]
         if app is None:
             self._store.drop(record.id)
             return
@@ -271,6 +286,10 @@ class Launcher:
         self._store.drop(app_id)
 
     # Small matters
+
+    def _lock(self, app_id: int) -> asyncio.Lock:
+        """One thing at a time is done to an id; the lock lives as long as somebody holds or awaits it."""
+        return self._locks.setdefault(app_id, asyncio.Lock())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         watcher = asyncio.get_running_loop().create_task(work)
