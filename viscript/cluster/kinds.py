@@ -39,7 +39,6 @@ from viscript.api.model import (
     TopTable,
     TypeInto,
     UsageReport,
-    UsageReport,
 )
 from viscript.launcher.model import App, LogPart, Reloaded, Stopped
 
