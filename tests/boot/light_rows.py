@@ -11,7 +11,7 @@ from tests.boot.recovery import wait_pattern
 from tests.boot.rows import Table
 
 # The board's own table (skywire_board/patterns.py), written out: what a person is told to expect.
-BOOTING_S, RUNNING_S, IDENTIFY_S, SHUTTING_DOWN_S, FAULT_3_S = 1.0, 2.0, 0.3, 0.7, 4.5
+BOOTING_S, RUNNING_S, IDENTIFY_S, SHUTTING_DOWN_S = 1.0, 2.0, 0.3, 0.7
 ACTIVITY_DEADLINE_S = 120
 
 

@@ -27,3 +27,15 @@ def describe(found: Sequence[float]) -> str:
     if not found:
         return "no period seen"
     return f"median period {statistics.median(found):.2f} s of {len(found)} ({min(found):.2f} to {max(found):.2f})"
+
+
+def codes(samples: Sequence[Sample], pause_s: float = 1.0) -> list[int]:
+    """Flashes counted between pauses, as a person counts them; the first and last count may have been cut off."""
+    rising = [at for at, lit in edges(samples) if lit]
+    counts = [1] if rising else []
+    for earlier, later in itertools.pairwise(rising):
+        if later - earlier > pause_s:
+            counts.append(1)
+        else:
+            counts[-1] += 1
+    return counts[1:-1]

@@ -4,7 +4,7 @@ import time
 from functools import partial
 
 from image.emulator.board import Board
-from tests.boot.lights import is_period, periods
+from tests.boot.lights import codes, is_period, periods
 from tests.boot.rows import Table, wait_for
 from tests.boot.transcript import app_pid
 
@@ -54,3 +54,13 @@ def wait_pattern(board: Board, period_s: float, deadline_s: float) -> float | No
         if is_period(periods(seen), period_s, count=2):
             return time.monotonic() - begin
     return None
+
+
+def wait_code(board: Board, flashes: int, deadline_s: float) -> list[int]:
+    """What was counted once it was that number, twice in a row; else what was counted last."""
+    begin, found = time.monotonic(), []
+    while time.monotonic() - begin < deadline_s:
+        found = codes([(at, status) for at, status, _ in board.watch_lights(13)])
+        if len(found) >= 2 and set(found) == {flashes}:
+            break
+    return found
