@@ -26,10 +26,12 @@ FAKES = Path(__file__).with_name("fakes")
 def make_backend(kind: str, directory: Path, config: str) -> Iterator[Backend]:
     """A backend whose programs are those of `config`, with `directory` as the prefix."""
     if kind == "group":
-        yield GroupBackend(directory)
+        (directory / "config.yaml").write_text(config)
+        (directory / "state").mkdir(exist_ok=True)
+        yield GroupBackend(directory / "state", directory / "config.yaml")
         return
     with run_starter(directory, config) as path:
-        yield UnitBackend(path)
+        yield UnitBackend(path, outputs=directory / "out")
 
 
 def listens(path: Path) -> bool:
@@ -43,10 +45,12 @@ def run_starter(directory: Path, config: str, signal_address: str = "127.0.0.1:7
     """A real starter as a process of its own; yields its socket."""
     path, units, file = directory / "starter.sock", directory / "units", directory / "config.yaml"
     units.mkdir()
+    outputs = directory / "out"
+    outputs.mkdir(mode=0o750)
     file.write_text(config)
     user = pwd.getpwuid(os.getuid()).pw_name
     options = ["--config", file, "--allow-user", user, "--prefix", directory, "--socket", path]
-    options += ["--signal-address", signal_address]
+    options += ["--signal-address", signal_address, "--outputs", outputs]
     words = [str(option) for option in options]
     starter = subprocess.Popen(
         [sys.executable, "-m", "viscript.launcher.starter", *words], env=starter_environment(units)

@@ -13,8 +13,10 @@ from viscript.api import client
 from viscript.api import server as api
 from viscript.errors import StartError
 from viscript.launcher.config import parse_config
-from viscript.launcher.lifecycle import Launcher, Place
+from viscript.launcher.lifecycle import Launcher
+from viscript.launcher.logs import Logs
 from viscript.launcher.process import unit
+from viscript.launcher.running import Place
 from viscript.launcher.starter import server as starter
 from viscript.launcher.starter import systemd
 from viscript.launcher.store import Store
@@ -47,7 +49,9 @@ def test_what_starts_too_late_is_ended_before_it_is_forgotten(
     async def main() -> None:
         with run_starter(tmp_path, CONFIG) as path:
             backend, store = unit.UnitBackend(path, 30 if cancelled else 0.5), Store(tmp_path)
-            launcher = Launcher(parse_config(CONFIG, "c"), backend, store, SignalServer(), Place(tmp_path, ADDRESS))
+            logs, place = Logs(backend, store.ended), Place(tmp_path, ADDRESS)
+            launcher = Launcher(lambda: parse_config(CONFIG, "c"), backend, store, SignalServer(), logs, place)
+            launcher.reload()
             await start_and_give_up(launcher, cancelled=cancelled)
             assert [record.id for record in store.records()] == [2], "known until it is surely gone"
             await asyncio.to_thread(wait_until, lambda: not store.records())

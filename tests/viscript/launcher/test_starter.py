@@ -14,10 +14,11 @@ import pytest
 from tests.viscript.launcher.backends import run_starter, starter_environment
 from viscript.errors import UsageError
 from viscript.launcher.model import App
-from viscript.launcher.starter.argv import make_run_argv, parse_unit_name, unit_name
+from viscript.launcher.starter.argv import Streams, make_run_argv, parse_unit_name, unit_name
 from viscript.signal.model import Address
 
 ADDRESS = Address("127.0.0.1", 7999)
+STREAMS = Streams(Path("/run/skywire/out/4.out"))
 CONFIG = "apps: {sleeper: {path: /bin/sleep, default_args: ['60']}}"
 
 
@@ -35,12 +36,15 @@ def ask(path: Path, line: bytes) -> dict[str, object]:
 
 def test_the_line_for_systemd_names_program_unit_and_walls() -> None:
     app = App(name="vpn", path="bin/vpn", memory_max=1 << 20, cpu_weight=20, env={"A": "$B"})
-    argv = make_run_argv(app, 4, ("--x", "$HOME %n; id"), Path("/usr/lib/skywire"), ADDRESS)
+    argv = make_run_argv(app, 4, ("--x", "$HOME %n; id"), Path("/usr/lib/skywire"), ADDRESS, STREAMS)
     assert argv[0] == "systemd-run"
     assert argv[argv.index("--") :] == ["--", "/usr/lib/skywire/bin/vpn", "--x", "$HOME %n; id"]
     assert {
         "--unit=skywire-app-vpn-4.service",
-        "--collect",
+        "--property=RemainAfterExit=yes",
+        "--property=StandardInput=null",
+        "--property=StandardOutput=append:/run/skywire/out/4.out",
+        "--property=StandardError=append:/run/skywire/out/4.out",
         "--expand-environment=no",
         "--slice=skywire-apps.slice",
         "--property=DynamicUser=yes",
@@ -58,7 +62,7 @@ def test_the_line_for_systemd_names_program_unit_and_walls() -> None:
 
 
 def test_memory_is_limited_even_if_nobody_says_so() -> None:
-    argv = make_run_argv(App(name="a", path="a"), 2, (), Path("/p"), ADDRESS)
+    argv = make_run_argv(App(name="a", path="a"), 2, (), Path("/p"), ADDRESS, STREAMS)
     assert "--property=MemoryMax=134217728" in argv
 
 
@@ -77,7 +81,7 @@ def test_arguments_have_limits() -> None:
     app = App(name="a", path="a")
     for args in [("x\0y",), ("x" * 5000,), ("x",) * 65]:
         with pytest.raises(UsageError):
-            make_run_argv(app, 2, args, Path("/p"), ADDRESS)
+            make_run_argv(app, 2, args, Path("/p"), ADDRESS, STREAMS)
 
 
 def test_only_configured_programs_start_and_no_id_twice(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from viscript.signal.model import Peer
 
 
+LAST_LINES = 10
+
+
 class Found(msgspec.Struct, frozen=True):
     """A running application met after a restart; `app` is its configured name."""
 
@@ -44,13 +47,15 @@ class Backend(Protocol):
         """
 
     async def find(self, records: Iterable[Record]) -> list[Found]:
-        """Which applications still run; records tell what ran before."""
+        """Which applications still run; records tell what ran before. How others ended, `wait_gone` tells."""
 
     async def kill(self, app_id: int, process: Process, signal: Signal) -> None:
         """Signal the whole application, silently when it is gone already."""
 
     async def wait_gone(self, app_id: int, process: Process) -> Exit:
-        """Return once the program has ended and nothing of it runs; what it wrote stays readable until `forget`."""
+        """Return once the program has ended and nothing of it runs; what it wrote stays readable until `forget`.
+        At once for one that ended while nobody looked.
+        """
 
     async def forget(self, app_id: int) -> None:
         """Let go of what an ended program wrote; the id may then be started anew."""

@@ -12,7 +12,10 @@ from pathlib import Path
 import click
 
 from viscript.errors import ViscriptError
-from viscript.launcher.starter.server import Rules, serve
+from viscript.launcher.starter.actions import Rules
+from viscript.launcher.starter.files import Files
+from viscript.launcher.starter.model import OUTPUTS
+from viscript.launcher.starter.server import serve
 from viscript.signal.errors import AddressError
 from viscript.signal.model import read_address
 
@@ -24,12 +27,14 @@ ACTIVATED_FD = 3
 @click.option("--allow-user", required=True, help="The one user whose requests are answered.")
 @click.option("--prefix", type=click.Path(path_type=Path), default=Path(sys.prefix), help="Where paths start.")
 @click.option("--signal-address", default="127.0.0.1:7999", help="Signal server the applications report to.")
+@click.option("--outputs", type=click.Path(path_type=Path), default=Path(OUTPUTS), help="For output and input files.")
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen here if not activated.")
 def main(
     config: Path,
     allow_user: str,
     prefix: Path,
     signal_address: str,
+    outputs: Path,
     path: Path | None,
 ) -> None:
     """Start and stop configured applications as systemd units, for viscript."""
@@ -37,7 +42,7 @@ def main(
     try:
         rules = Rules(pwd.getpwnam(allow_user).pw_uid, config, prefix, read_address(signal_address))
         with _listen(path) as listener:
-            serve(listener, rules)
+            serve(listener, rules, Files(outputs))
     except KeyError:
         sys.exit(f"starter: user '{allow_user}' does not exist")
     except (ViscriptError, AddressError, OSError) as error:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
+
 from viscript.errors import UsageError
 from viscript.launcher.config import NAME
 from viscript.launcher.model import App, check_arguments, resolve_path
@@ -23,7 +25,6 @@ _UNIT = re.compile(r"skywire-app-(.+)-([0-9]+)\.service")
 SLICE = "skywire-apps.slice"
 
 SANDBOX = (
-    "DynamicUser=yes",
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
     "ProtectHome=yes",
@@ -47,7 +48,10 @@ SANDBOX = (
     "UMask=0077",
     "TasksMax=64",
     "KillMode=control-group",
+    "RemainAfterExit=yes",
+    "RemoveIPC=yes",
 )
+"""A unit remains after its program's exit so that the exit code can be had; `CollectUnit` then ends it."""
 
 
 def unit_name(app: str, app_id: int) -> str:
@@ -65,12 +69,24 @@ def parse_unit_name(unit: str) -> tuple[str, int] | None:
     return (match[1], int(match[2])) if match else None
 
 
-def make_run_argv(app: App, app_id: int, args: tuple[str, ...], prefix: Path, address: Address) -> list[str]:
+class Streams(msgspec.Struct, frozen=True):
+    """The file a program's output is appended to, and the pipe its input comes from, if it has any."""
+
+    output: Path
+    input: Path | None = None
+
+
+def make_run_argv(
+    app: App, app_id: int, args: tuple[str, ...], prefix: Path, address: Address, streams: Streams
+) -> list[str]:
     """The `systemd-run` line that starts the application as a unit. Raises UsageError."""
     check_arguments(args)
     properties = [
         *SANDBOX,
-        f"User=skyapp-{app_id}",
+        *([f"User={app.user}"] if app.user else ["DynamicUser=yes", f"User=skyapp-{app_id}"]),
+        f"StandardInput={f'file:{streams.input}' if streams.input else 'null'}",
+        f"StandardOutput=append:{streams.output}",
+        f"StandardError=append:{streams.output}",
         f"MemoryMax={app.memory_max or MEMORY_MAX}",
         f"TimeoutStopSec={app.stop_timeout_s:g}",
     ]
@@ -83,7 +99,6 @@ def make_run_argv(app: App, app_id: int, args: tuple[str, ...], prefix: Path, ad
         "systemd-run",
         "--quiet",
         "--no-ask-password",
-        "--collect",
         "--service-type=exec",
         "--expand-environment=no",
         f"--unit={unit_name(app.name, app_id)}",

@@ -1,26 +1,23 @@
-"""Whose is a TCP connection on this host? Asks the kernel for the control group of the socket at its other
-end.
+"""What the kernel knows of the socket at the other end of a TCP connection on this host: its user and its
+control group.
 
-One sock_diag request for exactly one socket (INET_DIAG_CGROUP_ID, Linux 5.7 and later); no privilege
-needed, no scan of descriptors, and a double fork does not leave its unit. The id is the inode of the
-group's directory.
+One sock_diag request for exactly one socket; no privilege needed, no scan of descriptors, and a double fork
+does not leave its unit. The group's id (INET_DIAG_CGROUP_ID, Linux 5.7 and later) is the inode of its
+directory.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
 import socket
 import struct
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from viscript.signal.model import Peer
-
-log = logging.getLogger(__name__)
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -31,25 +28,22 @@ _HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBBxI")
 _ATTRIBUTE = struct.Struct("=HH")
 _MESSAGE_SIZE = 72
+_USER = struct.Struct("=I")
+_USER_AT = 64
 _ALL_STATES = 0xFFFFFFFF
 _NO_COOKIE = 0xFFFFFFFF
 _DEADLINE_S = 2.0
 
 
-def is_in(peer: Peer, group: Path) -> bool:
-    """Whether the peer's socket was made inside the control group with that directory."""
-    try:
-        found = read_socket_cgroup(peer)
-        return found is not None and found == group.stat().st_ino
-    except OSError as error:
-        log.warning("cannot tell the owner of %s: %s", peer, error)
-        return False
+class SocketOwner(msgspec.Struct, frozen=True):
+    """The user who made the socket, and the id of the control group it was made in, if the kernel tells it."""
+
+    uid: int
+    group: int | None = None
 
 
-def read_socket_cgroup(peer: Peer) -> int | None:
-    """The id of the group the peer's socket belongs to; None when the kernel knows no such socket. Raises
-    OSError.
-    """
+def read_socket(peer: Peer) -> SocketOwner | None:
+    """Who owns the peer's socket; None when the kernel knows no such socket. Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(_DEADLINE_S)
         netlink.sendto(make_request(peer), (0, 0))
@@ -72,21 +66,28 @@ def make_request(peer: Peer) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0) + body
 
 
-def parse_reply(data: bytes) -> int | None:
-    """The group's id in a sock_diag answer; None when it has none or says that there is no such socket."""
+def parse_reply(data: bytes) -> SocketOwner | None:
+    """The owner in a sock_diag answer; None when it says that there is no such socket. Raises OSError."""
     size, kind, _, _, _ = _HEADER.unpack_from(data)
     if kind == NLMSG_ERROR:
         (code,) = struct.unpack_from("=i", data, _HEADER.size)
         if code in {-2, 0}:
             return None
         raise OSError(-code, os.strerror(-code))
-    offset = _HEADER.size + _MESSAGE_SIZE
-    while offset + _ATTRIBUTE.size <= min(size, len(data)):
-        length, name = _ATTRIBUTE.unpack_from(data, offset)
+    if len(data) < _HEADER.size + _MESSAGE_SIZE:
+        raise OSError("the kernel's answer about a socket is cut short")
+    (uid,) = _USER.unpack_from(data, _HEADER.size + _USER_AT)
+    return SocketOwner(uid, _find_group(data[_HEADER.size + _MESSAGE_SIZE : size]))
+
+
+def _find_group(attributes: bytes) -> int | None:
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(attributes):
+        length, name = _ATTRIBUTE.unpack_from(attributes, offset)
         if length < _ATTRIBUTE.size:
             break
         if name == INET_DIAG_CGROUP_ID:
-            (group,) = struct.unpack_from("=Q", data, offset + _ATTRIBUTE.size)
+            (group,) = struct.unpack_from("=Q", attributes, offset + _ATTRIBUTE.size)
             return int(group)
         offset += (length + 3) & ~3
     return None

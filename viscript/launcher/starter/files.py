@@ -1,0 +1,85 @@
+"""The files of the applications' output and input, in a directory that root alone can alter: PID 1 opens them
+by name, and nobody can have put a link in the way.
+
+They get the directory's group, which is viscript's: it reads the output and writes the input, and no more.
+The starter keeps the outputs short and the inputs open by itself, viscript being away or not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from viscript.errors import StartError
+from viscript.launcher.process.inlet import Inlet
+from viscript.launcher.process.ring import LIMIT, Ring
+from viscript.launcher.starter.argv import Streams
+
+log = logging.getLogger(__name__)
+
+TRIM_INTERVAL_S, FLOOD_INTERVAL_S = 2.0, 0.1
+OUTPUT_MODE, INPUT_MODE = 0o640, 0o620
+
+
+class Files:
+    """Those in `directory`; one object, used by one thread besides the one that trims."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._held: dict[int, int] = {}
+
+    def make(self, app_id: int, *, with_input: bool) -> Streams:
+        """New and empty. Raises StartError."""
+        try:
+            self._check_directory()
+            self.remove(app_id)
+            os.close(self._ring(app_id).open(OUTPUT_MODE))
+            if with_input:
+                self._held[app_id] = self._inlet(app_id).make(INPUT_MODE)
+        except OSError as error:
+            raise StartError(f"cannot make files in '{self._directory}': {error.strerror}") from error
+        return Streams(self._ring(app_id).path, self._inlet(app_id).path if with_input else None)
+
+    def remove(self, app_id: int) -> None:
+        held = self._held.pop(app_id, None)
+        if held is not None:
+            os.close(held)
+        self._ring(app_id).remove()
+        self._inlet(app_id).remove()
+
+    def hold_inputs(self) -> None:
+        """Keep open what a former starter made, lest a program read an end of file."""
+        for file in self._directory.glob("*.in"):
+            if file.stem.isdigit() and file.is_fifo():
+                self._held[int(file.stem)] = Inlet(file).hold()
+
+    def trim_for_ever(self) -> None:
+        """In a thread of its own: systemd may take its time over a start, and another program be flooding."""
+        threading.Thread(target=self._trim_for_ever, name="trim", daemon=True).start()
+
+    def _trim_for_ever(self) -> None:
+        wake, pause_s = threading.Event(), TRIM_INTERVAL_S
+        while not wake.wait(pause_s):
+            flooded = max((_trim(Ring(file)) for file in self._directory.glob("*.out")), default=0) > LIMIT
+            pause_s = FLOOD_INTERVAL_S if flooded else TRIM_INTERVAL_S
+
+    def _check_directory(self) -> None:
+        found = self._directory.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise StartError(f"others can write '{self._directory}' (run: chmod go-w {self._directory})")
+
+    def _ring(self, app_id: int) -> Ring:
+        return Ring(self._directory / f"{app_id}.out")
+
+    def _inlet(self, app_id: int) -> Inlet:
+        return Inlet(self._directory / f"{app_id}.in")
+
+
+def _trim(ring: Ring) -> int:
+    try:
+        return ring.trim()
+    except OSError as error:
+        log.warning("cannot trim '%s': %s", ring.path, error)
+        return 0
