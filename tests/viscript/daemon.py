@@ -30,11 +30,13 @@ apps:
     path: bin/deaf
     stop_timeout_s: 0.3
   brief: {path: bin/brief}
+  parrot: {path: bin/parrot, desc: Says what it hears}
 """
 PROGRAMS = {
     "apptracker": f'exec {sys.executable} -m services.apptracker "$@"',
     "deaf": 'trap "" TERM; while :; do sleep 0.2; done',
     "brief": "exit 3",
+    "parrot": "echo ready; exec cat",
 }
 
 

@@ -25,6 +25,7 @@ def test_a_persons_first_session(daemon: Daemon) -> None:
         "apptracker    -Directory of applications",
         "deaf          -Hears no signal",
         "brief         -",
+        "parrot        -Says what it hears",
         'Type "help <name>" for expected parameters.',
     ]
     assert daemon.say("list_apps") == "No apps are running.\n"

@@ -23,7 +23,9 @@ COLUMNS = 80
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Titles, and rows of as many cells; a title that begins with a blank stands over figures, set to the right."""
+    """Titles, and rows of as many cells; a title that begins with a blank stands over figures, which are set to the
+    right and never shortened.
+    """
 
     titles: tuple[str, ...]
     rows: list[tuple[str, ...]]
@@ -40,9 +42,12 @@ def lines_of(grid: Grid) -> tuple[str, ...]:
 
 def make_table(grid: Grid) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in grid.titles:
-        right = title.startswith(" ")
-        table.add_column(title.strip(), justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    for place, title in enumerate(grid.titles):
+        if title.startswith(" "):
+            width = max(len(title) - 1, *(len(row[place]) for row in grid.rows), 1)
+            table.add_column(title.strip(), justify="right", no_wrap=True, min_width=width)
+        else:
+            table.add_column(title, no_wrap=True, overflow="ellipsis")
     for row in grid.rows:
         table.add_row(*(Text(plain(cell).replace("\n", " ")) for cell in row))
     return table
