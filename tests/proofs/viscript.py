@@ -23,6 +23,7 @@ from tests.viscript.daemon import Daemon, run_daemon
 
 TREE = Path(__file__).parents[2]
 DEADLINE_S = 60
+REAP_DEADLINE_S = 5
 RING_BYTES = 128 * 1024
 CONFIG = """
 apps:
@@ -195,7 +196,9 @@ def _crashed(daemon: Daemon) -> tuple[str, bool]:
 
 
 def _ways(daemon: Daemon) -> tuple[str, bool]:
-    said = {name: daemon.say("shutdown", str(_start(daemon, name))).strip() for name in ("apptracker", "echo", "deaf")}
+    ids = {name: _start(daemon, name) for name in ("apptracker", "echo", "deaf")}
+    daemon.say("ping", str(ids["apptracker"]))
+    said = {name: daemon.say("shutdown", str(app_id)).strip() for name, app_id in ids.items()}
     seen = "; ".join(f"{name}: {' '.join(text.split()[2:])}" for name, text in said.items())
     return seen, "SIGTERM" in said["echo"] and "SIGKILL" in said["deaf"] and "(" not in said["apptracker"]
 
@@ -204,6 +207,7 @@ def _family(daemon: Daemon) -> tuple[str, bool]:
     with _running(daemon, "family") as app_id:
         leader = _pid(daemon, app_id)
         members = wait_for(lambda: found if len(found := _session(leader)) >= 3 else None, DEADLINE_S) or []
+    wait_for(lambda: not _session(leader), REAP_DEADLINE_S)  # init reaps those that lost their parent
     left = _session(leader)
     zombies = [child for child in psutil.Process(daemon.pid).children() if child.status() == psutil.STATUS_ZOMBIE]
     return f"{len(members)} processes, then {len(left)}; zombies {len(zombies)}", len(
