@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -24,48 +25,41 @@ NEEDS_NETWORK = pytest.mark.skipif(
 )
 
 
-def ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
+class Namespace:
+    """A network of its own, as a context; its name is of this run, so that two runs do not meet."""
 
+    def __init__(self, label: str) -> None:
+        self.name = f"vs{uuid.uuid4().hex[:6]}-{label}"
 
-class Network:
-    """A namespace for each of `ADDRESSES`; names are of this run, so that two runs do not meet."""
+    def __enter__(self) -> Self:
+        ip("netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+        return self
 
-    def __init__(self) -> None:
-        mark = uuid.uuid4().hex[:6]
-        self.namespaces = {name: f"vs{mark}-{name}" for name in ADDRESSES}
-        self._made: list[str] = []
+    def __exit__(self, *_: object) -> None:
+        ip("netns", "del", self.name)
 
-    def make(self) -> None:
-        first, second = self.namespaces.values()
-        for namespace in (first, second):
-            ip("netns", "add", namespace)
-            self._made.append(namespace)
-            ip("-n", namespace, "link", "set", "lo", "up")
-        ip("-n", first, "link", "add", "mesh", "type", "veth", "peer", "name", "mesh", "netns", second)
-        for name, address in ADDRESSES.items():
-            ip("-n", self.namespaces[name], "addr", "add", f"{address}/64", "dev", "mesh", "nodad")
-            ip("-n", self.namespaces[name], "link", "set", "mesh", "up")
-        wait_until(lambda: self.reaches("pi-1", "pi-2"))
+    def ip(self, *words: str) -> None:
+        ip("-n", self.name, *words)
 
-    def set_link(self, name: str, state: str) -> None:
-        ip("-n", self.namespaces[name], "link", "set", "mesh", state)
-        if state == "up":  # a link that went down has lost its addresses
-            ip("-n", self.namespaces[name], "addr", "replace", f"{ADDRESSES[name]}/64", "dev", "mesh", "nodad")
+    def inside(self) -> list[str]:
+        """What a command begins with to run in here."""
+        return ["ip", "netns", "exec", self.name]
 
-    def reaches(self, name: str, other: str) -> bool:
-        """Whether a SYN is answered, be it by a refusal."""
+    def reaches(self, address: str) -> bool:
+        """Whether somebody is there, be it one who refuses."""
         probe = (
             "import socket, sys\ns = socket.socket(socket.AF_INET6); s.settimeout(1)\n"
             "try: s.connect((sys.argv[1], 9))\nexcept ConnectionRefusedError: pass\n"
         )
-        words = ["ip", "netns", "exec", self.namespaces[name], sys.executable, "-c", probe, ADDRESSES[other]]
+        words = [*self.inside(), sys.executable, "-c", probe, address]
         return subprocess.run(words, capture_output=True, check=False, timeout=30).returncode == 0
 
-    def remove(self) -> None:
-        for namespace in self._made:
-            ip("netns", "del", namespace)
+
+def ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        raise OSError(f"ip {' '.join(words)}: {done.stderr}")
 
 
 class Board(Daemon):
@@ -83,32 +77,53 @@ class Board(Daemon):
     def arguments(self) -> list[str]:
         return [*super().arguments(), "--cluster", str(self.directory / "cluster.yaml")]
 
-
-def describe(name: str, *operators: str) -> str:
-    nodes = {node: f"[{address}]:{PORT}" for node, address in ADDRESSES.items()}
-    listen = nodes[name]
-    return json.dumps({"name": name, "listen": listen, "operators": operators, "nodes": nodes})  # YAML includes JSON
+    def end(self) -> None:
+        """Without its applications, and in any case."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
 
 class Rack:
     """Two boards; `pi-1` commands `pi-2`, and not the other way round."""
 
-    def __init__(self, directory: Path) -> None:
-        self.network = Network()
-        places = self.network.namespaces
-        self.operator = Board(directory / "pi-1", places["pi-1"], describe("pi-1"))
-        self.other = Board(directory / "pi-2", places["pi-2"], describe("pi-2", ADDRESSES["pi-1"]))
+    def __init__(self, directory: Path, first: Namespace, second: Namespace) -> None:
+        self._places = {"pi-1": first, "pi-2": second}
+        self.operator = Board(directory / "pi-1", first.name, describe("pi-1"))
+        self.other = Board(directory / "pi-2", second.name, describe("pi-2", ADDRESSES["pi-1"]))
+
+    def lay_cable(self) -> None:
+        first, second = self._places.values()
+        first.ip("link", "add", "mesh", "type", "veth", "peer", "name", "mesh", "netns", second.name)
+        for name in ADDRESSES:
+            self.set_link(name, "up")
+        wait_until(lambda: first.reaches(ADDRESSES["pi-2"]))
+
+    def set_link(self, name: str, state: str) -> None:
+        self._places[name].ip("link", "set", "mesh", state)
+        if state == "up":  # a link that went down has lost its addresses
+            self._places[name].ip("addr", "replace", f"{ADDRESSES[name]}/64", "dev", "mesh", "nodad")
+
+
+def describe(name: str, *operators: str) -> str:
+    """The text of a `cluster.yaml`; YAML includes JSON."""
+    nodes = {node: f"[{address}]:{PORT}" for node, address in ADDRESSES.items()}
+    return json.dumps({"name": name, "listen": nodes[name], "operators": operators, "nodes": nodes})
 
 
 @contextlib.contextmanager
 def run_rack(directory: Path) -> Iterator[Rack]:
-    rack = Rack(directory)
-    try:
-        rack.network.make()
-        for board in (rack.operator, rack.other):
-            board.start()
-        yield rack
-    finally:
-        for board in (rack.operator, rack.other):
-            board.end_everything()
-        rack.network.remove()
+    with Namespace("pi-1") as first, Namespace("pi-2") as second:
+        rack = Rack(directory, first, second)
+        rack.lay_cable()
+        try:
+            for board in (rack.operator, rack.other):
+                board.start()
+            yield rack
+        finally:
+            for board in (rack.operator, rack.other):
+                board.end_everything()

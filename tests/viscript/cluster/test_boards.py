@@ -53,6 +53,11 @@ def codes(replies: tuple[NodeReply, ...]) -> dict[str, str]:
     return {reply.node: reply.error.code if reply.error else "" for reply in replies}
 
 
+def running(board: Board) -> list[str]:
+    with board.api() as api:
+        return [app.app for app in api.call(ListRunning(), RunningApps).apps]
+
+
 def test_an_operator_commands_the_other_board(rack: Rack) -> None:
     replies = on(rack.operator, AskStatus())
     assert codes(replies) == {"pi-1": "", "pi-2": ""}
@@ -107,12 +112,12 @@ def test_nothing_is_forwarded_twice(rack: Rack) -> None:
 
 def test_a_dead_board_is_named_and_delays_nobody(rack: Rack) -> None:
     assert codes(on(rack.operator, AskStatus())) == {"pi-1": "", "pi-2": ""}
-    rack.network.set_link("pi-2", "down")
+    rack.set_link("pi-2", "down")
     for _ in range(2):  # on the connection that was kept, and without one
         begun = time.monotonic()
         assert codes(on(rack.operator, AskStatus())) == {"pi-1": "", "pi-2": NODE_AWAY}
         assert time.monotonic() - begun < DEADLINE_S + SLACK_S
-    rack.network.set_link("pi-2", "up")
+    rack.set_link("pi-2", "up")
     wait_until(lambda: codes(on(rack.operator, AskStatus())) == {"pi-1": "", "pi-2": ""}, 40)
 
 
@@ -132,7 +137,7 @@ def test_deploy_reaches_the_other_board_and_outlasts_its_daemon(rack: Rack) -> N
     on(rack.operator, Shutdown(app.id), "pi-2")
     rack.other.stop()
     rack.other.start()
-    wait_until(lambda: "lasting" in rack.other.say("list_apps", "-f"))
+    wait_until(lambda: "lasting" in running(rack.other))
 
 
 def test_the_shell_commands_both(rack: Rack) -> None:
