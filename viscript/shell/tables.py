@@ -42,14 +42,13 @@ def lines_of(grid: Grid) -> tuple[str, ...]:
 
 def make_table(grid: Grid) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for place, title in enumerate(grid.titles):
-        if title.startswith(" "):
-            width = max(len(title) - 1, *(len(row[place]) for row in grid.rows), 1)
-            table.add_column(title.strip(), justify="right", no_wrap=True, min_width=width)
-        else:
-            table.add_column(title, no_wrap=True, overflow="ellipsis")
+    for title in grid.titles:
+        figures = title.startswith(" ")
+        table.add_column(title.strip(), justify="right" if figures else "left", no_wrap=figures)
     for row in grid.rows:
-        table.add_row(*(Text(plain(cell).replace("\n", " ")) for cell in row))
+        # Rich narrows only columns that may wrap; that cells then end in an ellipsis is said by each of them.
+        cells = (Text(plain(cell).replace("\n", " "), no_wrap=True, overflow="ellipsis") for cell in row)
+        table.add_row(*cells)
     return table
 
 
