@@ -4,7 +4,7 @@ from pathlib import Path
 
 from image.emulator.board import Board
 from image.recipe import read_recipe
-from tests.boot import guest_pins, light_rows, recovery, refusals, transcript
+from tests.boot import app_rows, guest_pins, light_rows, recovery, refusals, transcript
 from tests.boot.card import fat_digest, open_card
 from tests.boot.rows import Table
 
@@ -29,6 +29,7 @@ def prove_virt(image: Path, scratch: Path, table: Table) -> None:
         guest_pins.pin_rows(board, table)
         recovery.kill_rows(board, table, app)
         transcript.shutdown_rows(board, table, app)
+        app_rows.app_rows(board, table)
         recovery.wait_pattern(board, light_rows.RUNNING_S, 120)
         light_rows.running_rows(board, table)
         light_rows.activity_rows(board, table)

@@ -200,7 +200,7 @@ def test_what_crashed_while_viscript_was_away_is_started_again(play: Play, tmp_p
 
 def test_autostart_follows_the_order(play: Play) -> None:
     async def scene(desk: Desk) -> None:
-        desk.signals.wait_connected = _at_once  # type: ignore[method-assign] # sleep is no signal client
+        desk.signals.wait_connected = _at_once  # type: ignore[assignment,method-assign] # sleep is no signal client
         await autostart(desk.launcher, desk.signals)
         assert [record.app for record in desk.launcher.running()] == ["early", "late"]
         await autostart(desk.launcher, desk.signals)
