@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,6 @@ DIAL_DEADLINE_S = 3.0
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
 """Seconds after a failed dial in which no other is tried; doubled each time up to the longest."""
-
-UNACKNOWLEDGED_MS = 4_000
-"""How long sent bytes may stay without the other machine's word: a dead board is noticed sooner than a slow one."""
 
 
 class Board:
@@ -128,14 +124,16 @@ class Board:
         except TimeoutError:
             return Failure(NODE_AWAY, f"no connection to {self.address} within {DIAL_DEADLINE_S:g} s")
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            return Failure(NODE_AWAY, f"no connection to {self.address}: {why}")
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection = writer.get_extra_info("socket")
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+            return Failure(NODE_AWAY, f"no connection to {self.address}: {_explain(error)}")
         return Line(reader, writer)
 
 
 def _is_lost(line: Line, reply: Reply) -> bool:
     """Whether the connection ended under the call, without a word of why."""
     return reply.error is not None and reply.error is line.ended and reply.error.code == NODE_AWAY
+
+
+def _explain(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there (is viscript up, and this board among its operators?)"
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -7,6 +7,7 @@ connection, and every caller then gets the reason as the reply. Silence is the c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
@@ -21,6 +22,14 @@ from viscript.errors import ProtocolError
 GARBLED = "garbled"
 MAX_WAITING = 64
 """Calls under way, and calls given up whose reply may still come."""
+
+UNACKNOWLEDGED_MS = 4_000
+"""How long sent bytes may stay without the other machine's word, while somebody waits."""
+
+QUIET_S = 5
+"""After so long the kernel asks whether the other machine is still there, while somebody waits: a board that dies
+during a long call is noticed before the call's deadline. An idle connection sends nothing.
+"""
 
 _TCP_INFO_RTT = struct.Struct("68x I")
 
@@ -37,6 +46,9 @@ class Line:
         self.ended: Failure | None = None
         self.traffic = Traffic()
         self._took_s: float | None = None
+        self._watched = False
+        self._socket: socket.socket = writer.get_extra_info("socket")
+        _set_patience(self._socket)
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def call(self, request: Request, deadline_s: float) -> Reply:
@@ -49,6 +61,7 @@ class Line:
         begun, heard = time.monotonic(), self.traffic.received_bytes
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[call_id] = future
+        self._watch()
         try:
             async with asyncio.timeout(deadline_s):
                 reply = await future
@@ -62,17 +75,19 @@ class Line:
         finally:
             if self._waiting.pop(call_id, None) is not None:
                 self._give_up(call_id)
+            self._watch()
 
     def read_rtt_s(self) -> float | None:
         """The round trip as the kernel sees it, which leaves out the board's own work; where no kernel tells, that of
         the last call.
         """
-        connection = self._writer.get_extra_info("socket")
-        if self.ended is None and hasattr(socket, "TCP_INFO"):
-            data = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT.size)
-            if len(data) == _TCP_INFO_RTT.size:
-                return float(_TCP_INFO_RTT.unpack(data)[0]) / 1e6
-        return self._took_s
+        if self.ended is not None or not hasattr(socket, "TCP_INFO"):
+            return self._took_s
+        try:
+            data = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT.size)
+        except OSError:
+            return self._took_s
+        return float(_TCP_INFO_RTT.unpack(data)[0]) / 1e6
 
     def end(self, failure: Failure) -> None:
         """Everybody who waits gets `failure`."""
@@ -87,6 +102,14 @@ class Line:
 
     async def wait_ended(self) -> None:
         await asyncio.gather(self._reading, return_exceptions=True)
+
+    def _watch(self) -> None:
+        """Have the kernel look after the other machine as long as a call waits for it."""
+        watched = bool(self._waiting)
+        if self.ended is None and watched is not self._watched:
+            self._watched = watched
+            with contextlib.suppress(OSError):  # lost, and `_read` is about to say so
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, watched)
 
     def _give_up(self, call_id: int) -> None:
         self._given_up.add(call_id)
@@ -129,6 +152,14 @@ class Line:
             self._given_up.remove(reply.id)
         else:
             raise ProtocolError(f"a reply to call {reply.id}, which nobody made")
+
+
+def _set_patience(connection: socket.socket) -> None:
+    """As far as this system's kernel has a say in it."""
+    wanted = (("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS), ("TCP_KEEPIDLE", QUIET_S), ("TCP_KEEPINTVL", 2))
+    for name, value in wanted:
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def check_result(reply: Reply, kind: type[msgspec.Struct]) -> Reply:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -13,6 +16,7 @@ from tests.viscript.cluster.rack import ADDRESSES, NEEDS_NETWORK, PORT, Board, R
 from tests.viscript.launcher.backends import wait_until
 from viscript.api.client import RefusedError
 from viscript.api.model import (
+    MAX_WAIT_S,
     NODE_AWAY,
     AskStatus,
     Channels,
@@ -24,6 +28,7 @@ from viscript.api.model import (
     NodeReply,
     Nodes,
     OnNodes,
+    ReadLog,
     Request,
     RunningApp,
     RunningApps,
@@ -56,6 +61,11 @@ def codes(replies: tuple[NodeReply, ...]) -> dict[str, str]:
 def running(board: Board) -> list[str]:
     with board.api() as api:
         return [app.app for app in api.call(ListRunning(), RunningApps).apps]
+
+
+def sent_by(board: Board) -> int:
+    with board.api() as api:
+        return api.call(ListChannels(), Channels).channels[0].sent_bytes
 
 
 def test_an_operator_commands_the_other_board(rack: Rack) -> None:
@@ -118,6 +128,28 @@ def test_a_dead_board_is_named_and_delays_nobody(rack: Rack) -> None:
         assert codes(on(rack.operator, AskStatus())) == {"pi-1": "", "pi-2": NODE_AWAY}
         assert time.monotonic() - begun < DEADLINE_S + SLACK_S
     rack.set_link("pi-2", "up")
+    wait_until(lambda: codes(on(rack.operator, AskStatus())) == {"pi-1": "", "pi-2": ""}, 40)
+
+
+def test_a_board_that_dies_under_a_long_call_is_noticed_before_its_deadline(rack: Rack) -> None:
+    app = msgspec.json.decode(on(rack.operator, Start("deaf"), "pi-2")[0].result, type=RunningApp)
+    sent_bytes, begun = sent_by(rack.operator), time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(on, rack.operator, ReadLog(app.id, offset=0, wait_s=MAX_WAIT_S), "pi-2")
+        wait_until(lambda: sent_by(rack.operator) > sent_bytes)
+        rack.set_link("pi-2", "down")
+        assert codes(waiting.result()) == {"pi-2": NODE_AWAY}
+    assert time.monotonic() - begun < MAX_WAIT_S
+
+
+def test_a_board_that_hangs_is_named_and_found_again(rack: Rack) -> None:
+    os.kill(rack.other.pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        assert codes(on(rack.operator, AskStatus())) == {"pi-1": "", "pi-2": NODE_AWAY}
+        assert time.monotonic() - begun < DEADLINE_S + SLACK_S
+    finally:
+        os.kill(rack.other.pid, signal.SIGCONT)
     wait_until(lambda: codes(on(rack.operator, AskStatus())) == {"pi-1": "", "pi-2": ""}, 40)
 
 
