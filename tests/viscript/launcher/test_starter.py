@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.viscript.launcher.backends import run_starter, starter_environment
+from tests.viscript.launcher.backends import run_starter, starter_environment, wait_until
 from viscript.errors import UsageError
 from viscript.launcher.model import App
 from viscript.launcher.starter.argv import Streams, make_run_argv, parse_unit_name, unit_name
@@ -22,7 +23,7 @@ STREAMS = Streams(Path("/run/skywire/out/4.out"))
 CONFIG = "apps: {sleeper: {path: /bin/sleep, default_args: ['60']}}"
 
 
-def ask(path: Path, line: bytes) -> dict[str, object]:
+def ask(path: Path, line: bytes) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(20)
         connection.connect(str(path))
@@ -30,7 +31,7 @@ def ask(path: Path, line: bytes) -> dict[str, object]:
         data = b""
         while chunk := connection.recv(65_536):
             data += chunk
-    answer: dict[str, object] = json.loads(data)
+    answer: dict[str, Any] = json.loads(data)
     return answer
 
 
@@ -100,9 +101,35 @@ def test_only_configured_programs_start_and_no_id_twice(tmp_path: Path) -> None:
 
 def test_a_configuration_others_can_write_starts_nothing(tmp_path: Path) -> None:
     with run_starter(tmp_path, CONFIG) as path:
-        (tmp_path / "config.yaml").chmod(0o664)
-        refused = ask(path, b'{"do":"start","app":"sleeper","id":2,"args":[]}\n')
-        assert "others can write it (run: chown root" in str(refused["error"])
+        (tmp_path / "apps.d").mkdir()
+        (tmp_path / "apps.d" / "more.yaml").write_text("apps: {more: {path: /bin/sleep}}")
+        for name in ("config.yaml", "apps.d", "apps.d/more.yaml"):
+            (tmp_path / name).chmod(0o777)
+            refused = ask(path, b'{"do":"start","app":"sleeper","id":2,"args":[]}\n')
+            assert f"{name}: others can write it (run: chown root" in str(refused["error"])
+            (tmp_path / name).chmod(0o755)
+
+
+def test_the_exit_code_is_kept_until_it_is_collected(tmp_path: Path) -> None:
+    with run_starter(tmp_path, "apps: {brief: {path: /bin/sh}}") as path:
+        ask(path, b'{"do":"start","app":"brief","id":2,"args":["-c","exit 6"]}\n')
+        wait_until(lambda: "failed" in (tmp_path / "units/skywire-app-brief-2.service").read_text())
+        (listed,) = ask(path, b'{"do":"list"}\n')["units"]
+        assert (listed["state"], listed["code"]) == ("ended", 6)
+        assert "No running app has the id 2" in str(ask(path, b'{"do":"stop","id":2,"signal":"TERM"}\n')["error"])
+        assert ask(path, b'{"do":"collect","id":2}\n') == {"units": [listed]}
+        assert ask(path, b'{"do":"collect","id":2}\n') == {}
+        assert (tmp_path / "out/2.out").exists()
+        assert ask(path, b'{"do":"forget","id":2}\n') == {}
+        assert not (tmp_path / "out/2.out").exists()
+
+
+def test_the_files_of_what_runs_are_not_forgotten(tmp_path: Path) -> None:
+    with run_starter(tmp_path, CONFIG) as path:
+        ask(path, b'{"do":"start","app":"sleeper","id":2,"args":["60"]}\n')
+        ask(path, b'{"do":"forget","id":2}\n')
+        assert (tmp_path / "out/2.out").exists()
+        ask(path, b'{"do":"stop","id":2,"signal":"KILL"}\n')
 
 
 @pytest.mark.parametrize(
@@ -111,6 +138,8 @@ def test_a_configuration_others_can_write_starts_nothing(tmp_path: Path) -> None
         (b"hello\n", "not a request"),
         (b'{"do":"start","app":"sleeper","id":2,"args":[],"path":"/bin/sh"}\n', "unknown field"),
         (b'{"do":"stop","id":2,"signal":"STOP"}\n', "Invalid enum value"),
+        (b'{"do":"add","name":"x","entry":{"name":"x","path":"/bin/sh"}}\n', "path '/bin/sh' is not one"),
+        (b'{"do":"add","name":"x","entry":{"name":"x","path":"/bin/sleep","daemon":1}}\n', "not a request"),
         (b'{"do":"start","app":"sleeper","id":-1,"args":[]}\n', "out of range"),
         (b"x" * (1 << 19) + b"yy", "a line of more than"),
     ],

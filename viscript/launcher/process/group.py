@@ -59,7 +59,7 @@ class GroupBackend:
 
     async def start(self, launch: Launch) -> Process:
         app = launch.app
-        account = _settle_account(app)
+        account = settle_account(app)
         if app.memory_max or app.cpu_weight:
             log.warning("%s: memory_max and cpu_weight need systemd and are not enforced here", app.name)
         try:
@@ -189,7 +189,7 @@ class GroupBackend:
         self._inlet(app_id).remove()
 
 
-def _settle_account(app: App) -> Account | None:
+def settle_account(app: App) -> Account | None:
     """Whom the program is to run as, if not as us. Raises StartError when that cannot be."""
     if app.user is None:
         return None
