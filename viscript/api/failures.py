@@ -6,7 +6,7 @@ import logging
 
 from viscript.api.model import Failure
 from viscript.errors import ViscriptError
-from viscript.signal.errors import SignalError, UnsupportedError
+from viscript.signal.errors import RefusedError, SignalError, UnsupportedError
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ def failure_of(error: Exception, what: str) -> Failure:
             return Failure(error.code, str(error))
         case UnsupportedError():
             return Failure("unsupported", str(error))
+        case RefusedError():
+            return Failure("app-refused", str(error))
         case SignalError():
             return Failure("no-answer", str(error))
         case TimeoutError():

@@ -44,8 +44,10 @@ PING_PATIENCE_S = 20.0
 start.
 """
 
-OWN_DEADLINE_S = 1.0
-"""Seconds an application may take to tell its own part of a measurement; a hung one is shown without."""
+OWN_DEADLINE_S, GLANCE_DEADLINE_S = 2.5, 0.5
+"""Seconds an application may take to tell its own part of a measurement, alone and in the table of all; a hung one is
+shown without. A field that hangs is given up by the program itself after two.
+"""
 
 MAX_LOG_LINES = 10_000
 MAX_TYPED = 65_536
@@ -100,14 +102,14 @@ class TalkDesk:
         return SelfReport(report.status, report.log_level, report.fields, report.commands)
 
     async def _measure(self, app_id: int) -> UsageReport:
-        usage, own = await asyncio.gather(self._questions.usage(app_id), self._ask_own(app_id))
+        usage, own = await asyncio.gather(self._questions.usage(app_id), self._ask_own(app_id, OWN_DEADLINE_S))
         return UsageReport(**msgspec.structs.asdict(usage), own=own)
 
-    async def _ask_own(self, app_id: int) -> SelfReport | None:
+    async def _ask_own(self, app_id: int, deadline_s: float) -> SelfReport | None:
         if not self._signals.extended(app_id):
             return None
         try:
-            async with asyncio.timeout(OWN_DEADLINE_S):
+            async with asyncio.timeout(deadline_s):
                 return await self._ask_self(app_id)
         except (TimeoutError, SignalError, ViscriptError):
             return None
@@ -119,5 +121,5 @@ class TalkDesk:
 
     async def _make_row(self, record: Record, usage: Usage) -> TopRow:
         connected = record.id in self._signals.connected()
-        own = await self._ask_own(record.id)
+        own = await self._ask_own(record.id, GLANCE_DEADLINE_S)
         return TopRow(record.id, record.app, usage, connected, own.status if own is not None else "")
