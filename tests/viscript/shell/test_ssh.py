@@ -2,6 +2,7 @@
 else.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -43,6 +44,8 @@ def login(directory: Path, line: str | None, given: str = "", **environment: str
         "!id",
         "--socket /tmp/x apps",
         "python3 -c 1",
+        "on all sh",
+        "attach 2",
     ],
 )
 def test_nothing_but_viscripts_commands_runs(tmp_path: Path, line: str) -> None:
@@ -64,6 +67,21 @@ def test_bytes_that_are_no_text_are_a_mistake_and_no_traceback(tmp_path: Path) -
     assert "not UTF-8" in login(tmp_path, "start \udcff").stderr
     assert login(tmp_path, "start \udcff", LANG="C.UTF-8").returncode == 2
     assert "more than 65536 characters" in login(tmp_path, None, "x" * 70_000).stderr
+
+
+def test_programs_get_json_here_too(tmp_path: Path) -> None:
+    assert json.loads(login(tmp_path, "version --json").stdout)["version"]
+    failed = login(tmp_path, "ping x --json")
+    assert (failed.returncode, json.loads(failed.stdout)["error"]["code"]) == (2, "usage")
+
+
+def test_nothing_that_starts_a_daemon_is_loaded(tmp_path: Path) -> None:
+    program = (
+        "import sys, viscript.shell.ssh, viscript.shell.interactive, viscript.shell.stream, viscript.shell.tables\n"
+        "print([name for name in sys.modules if name in {'viscript.shell.away', 'viscript.__main__'}])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_lines_may_come_by_the_input(tmp_path: Path) -> None:
