@@ -35,7 +35,7 @@ async def call(function: Callable[..., object], *args: object, deadline_s: float
     except RefusedError:
         raise
     except Exception as error:
-        log.warning("%s failed", _name(function), exc_info=True)
+        log.debug("%s failed", _name(function), exc_info=True)  # whoever asked is told; it may be asked each second
         raise RefusedError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from viscript.signal import SignalClient
 
+calls = list[int]()
+
 
 class Odd:
     def __str__(self) -> str:
@@ -24,6 +26,11 @@ def hang(*_: str) -> None:
     threading.Event().wait()
 
 
+def count_and_hang() -> None:
+    calls.append(1)
+    hang()
+
+
 def fork_and_die() -> None:
     """Leave a child behind that holds our connection open and answers nothing, until the test closes its pipe."""
     if os.fork():
@@ -35,8 +42,15 @@ def fork_and_die() -> None:
 def main() -> None:
     signal = SignalClient()
     signal.status = "keeping the light"
-    fields = {"lamps": lambda: 2, "lit": lambda: True, "angle": lambda: 1.5, "odd": Odd, "big": lambda: 2**70}
-    for name, read in {**fields, "endless": lambda: float("inf"), "tide": fail, "stuck": hang}.items():
+    fields = {
+        "lamps": lambda: 2,
+        "lit": lambda: True,
+        "angle": lambda: 1.5,
+        "odd": Odd,
+        "big": lambda: 2**70,
+        "calls": lambda: len(calls),
+    }
+    for name, read in {**fields, "endless": lambda: float("inf"), "tide": fail, "stuck": count_and_hang}.items():
         signal.add_field(name, read)
     signal.add_command("echo", lambda *args: " ".join(args)).add_command("hang", hang).add_command("fail", fail)
     signal.add_command("long", lambda: "\n" * 50_000).add_command("orphan", fork_and_die).add_command("nothing", list)
