@@ -49,7 +49,6 @@ SANDBOX = (
     "TasksMax=64",
     "KillMode=control-group",
     "RemainAfterExit=yes",
-    "RemoveIPC=yes",
 )
 """A unit remains after its program's exit so that the exit code can be had; `CollectUnit` then ends it."""
 
