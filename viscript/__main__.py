@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 @click.option("--socket", "socket_path", help="The daemon's socket (default: VISCRIPT_SOCKET, or found).")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARGUMENT]...]")
 def shell(as_json: bool, socket_path: str | None, words: tuple[str, ...]) -> None:
     """Viscript's shell. With words it runs that one command; 'viscript help' lists them.
 

@@ -68,6 +68,8 @@ def _greet(daemon: ApiClient, mend: Callable[[], None] | None) -> None:
 def _say_hello(daemon: ApiClient) -> None:
     status = daemon.call(AskStatus(), Status)
     screen.say(f"Viscript {status.version}. Type 'help' for the commands.")
+    if status.trouble:
+        screen.complain(status.trouble)
 
 
 def _agrees(question: str) -> bool:

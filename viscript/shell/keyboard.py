@@ -17,7 +17,8 @@ CTRL_C, CTRL_D, CTRL_Z, ESCAPE = b"\x03", b"\x04", b"\x1a", b"\x1b"
 _INPUT, _LOCAL, _SPECIAL = 0, 3, 6
 """Places in what tcgetattr gives."""
 
-_OFF = b"\0"
+LONGEST_LINE = 4096
+"""Bytes the kernel keeps of a line that is being typed."""
 
 
 @contextmanager
@@ -50,7 +51,15 @@ def wait_key(terminal: int, seconds: float) -> bytes:
     """The keys pressed meanwhile, none when the time is over; Ctrl+D when the terminal is gone."""
     if not select.select([terminal], [], [], seconds)[0]:
         return b""
-    return os.read(terminal, 64) or CTRL_D
+    return read_typed(terminal) or CTRL_D
+
+
+def read_typed(terminal: int) -> bytes:
+    """What was typed; nothing at the end of input, be it Ctrl+D or a terminal that is gone."""
+    try:
+        return os.read(terminal, LONGEST_LINE)
+    except OSError:
+        return b""
 
 
 @contextmanager
@@ -58,14 +67,13 @@ def _changed(change: Callable[[list[Any]], None]) -> Iterator[int]:
     terminal = sys.stdin.fileno()
     before, mode = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
     change(mode)
-    former = {number: process_signals.signal(number, _leave) for number in (process_signals.SIGTERM,)}
+    former = process_signals.signal(process_signals.SIGTERM, _leave)
     try:
         termios.tcsetattr(terminal, termios.TCSADRAIN, mode)
         yield terminal
     finally:
         termios.tcsetattr(terminal, termios.TCSANOW, before)
-        for number, handler in former.items():
-            process_signals.signal(number, handler)
+        process_signals.signal(process_signals.SIGTERM, former)
 
 
 def _leave(number: int, _frame: object) -> None:

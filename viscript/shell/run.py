@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from viscript.errors import UsageError, ViscriptError
 from viscript.shell import screen
-from viscript.shell.commands import find_command
+from viscript.shell.commands import BY_NAME, find_command
 from viscript.shell.commands.on import run_on
 from viscript.shell.model import Act, Answer, Command, Talk, Word
 from viscript.shell.parse import split_line, take_node
@@ -89,7 +89,7 @@ def _take_json(words: list[str]) -> tuple[bool, list[str]]:
     if words[-1] != JSON or len(words) == 1:
         return False, words
     named = words[2:3] if words[0] == "on" else words[:1]
-    passes_on = any(find_command(name).passes_on for name in named)
+    passes_on = any(name in BY_NAME and BY_NAME[name].passes_on for name in named)
     return (False, words) if passes_on else (True, words[:-1])
 
 

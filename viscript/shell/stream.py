@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 from typing import TYPE_CHECKING
 
@@ -10,13 +9,12 @@ from viscript.api.model import Done, ReadLog, TypeInto
 from viscript.errors import ViscriptError
 from viscript.launcher.model import LogPart
 from viscript.shell import screen
-from viscript.shell.keyboard import CTRL_C, CTRL_Z, typed_lines
+from viscript.shell.keyboard import CTRL_C, CTRL_Z, read_typed, typed_lines
 from viscript.shell.render import ending, plain, tame
 
 if TYPE_CHECKING:
     from viscript.shell.model import Caller, Talk
 
-READ = 4096
 CHECK_S = 30.0
 """Seconds after which a silent line is looked at again."""
 
@@ -62,7 +60,7 @@ def _type_until_answered(daemon: Caller, line: Caller, app_id: int, terminal: in
     while True:
         ready = select.select([terminal, line.fileno()], [], [], CHECK_S)[0]
         if terminal in ready:
-            typed = os.read(terminal, READ)
+            typed = read_typed(terminal)
             if not typed or typed.endswith((CTRL_Z, CTRL_C)):
                 return False
             try:

@@ -24,7 +24,6 @@ from viscript.api.model import (
     AskUsage,
     Done,
     ListRunning,
-    LogPart,
     MemStats,
     PingApp,
     PingTime,
@@ -41,6 +40,7 @@ from viscript.api.model import (
     TypeInto,
     UsageReport,
 )
+from viscript.launcher.model import LogPart
 
 CONFIG = """
 apps:
