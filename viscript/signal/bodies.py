@@ -1,9 +1,14 @@
 """What is in a frame's body: an operation, a request's id where ids were agreed on, and JSON.
 
-    op u8 | JSON                      as the original has it
-    op u8 with bit 0x40 | id u32 | JSON    between ends that agreed on "ids"
+    op u8 | JSON                            as the original has it
+    op u8 with bit 0x40 | id u32 | JSON     between ends that agreed on "ids"; a response has bit 0x80 as well
 
-A response has bit 0x80 set as well. What is not of the expected type raises RemoteError, here and nowhere else.
+    REG        {"Id":7,"Offer":["ids","report","log-level","command"]}  →  {"Id":7,"Accept":[…]}, or an echo
+    REPORT=3   null → {"Status","LogLevel","Fields":{},"Commands":[],"Usage":{"Pid","CpuS","Rss",…}}
+    LOG_LEVEL=4  {"Level":"DEBUG"} → {"Level"}      COMMAND=5  {"Name","Args":[]} → {"Text"}
+    Each of these three may be answered by {"Error":"why not"}.
+
+What is not of the expected type raises RemoteError, here and nowhere else.
 """
 
 from __future__ import annotations

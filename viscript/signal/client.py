@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from viscript.signal.conversation import Conversation
 from viscript.signal.handlers import SHUTDOWN_DEADLINE_S, Handlers, check_name
-from viscript.signal.line import Line
+from viscript.signal.line import Line, Patience
 from viscript.signal.model import ALL_EXTENSIONS, Role
 from viscript.signal.session import Session
 from viscript.signal.settings import Settings, read_settings
@@ -111,7 +111,8 @@ class SignalClient:
     def run_in_thread(self) -> Self:
         """Serve the line from a daemon thread."""
         self._raise_sigterm = True
-        threading.Thread(target=lambda: asyncio.run(self._run_forever()), name="signal", daemon=True).start()
+        if self.settings.enabled:
+            threading.Thread(target=lambda: asyncio.run(self._run_forever()), name="signal", daemon=True).start()
         return self
 
     async def _run_forever(self) -> None:
@@ -154,7 +155,7 @@ class SignalClient:
         loop, address = asyncio.get_running_loop(), self.settings.address
 
         def make_line() -> Line:
-            return Line(Session(Role.CLIENT), talk)
+            return Line(Session(Role.CLIENT), talk, Patience())
 
         if self.settings.socket is not None:
             return (await loop.create_unix_connection(make_line, str(self.settings.socket)))[1]

@@ -8,6 +8,7 @@ deadline costs a timer that is looked at when it is due, not one for each read.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from viscript.signal.errors import LocalError, RemoteError
@@ -17,11 +18,20 @@ if TYPE_CHECKING:
     from viscript.signal.model import Event
     from viscript.signal.session import Session
 
-REGISTER_DEADLINE_S = 10.0
-HALF_FRAME_DEADLINE_S = 10.0
-WRITE_DEADLINE_S = 10.0
 CLOSE_DEADLINE_S = 1.0
 BUFFER = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: until the peer has registered, of silence after that, for a frame once begun, and while it reads
+    nothing of what it should.
+    """
+
+    register_s: float = 10.0
+    silence_s: float = READ_DEADLINE_S
+    half_frame_s: float = 10.0
+    write_s: float = 10.0
 
 
 class End(Protocol):
@@ -35,15 +45,16 @@ class End(Protocol):
 
 
 class Line(asyncio.Protocol):
-    """One connection's session and transport. It waits `REGISTER_DEADLINE_S` for the peer until `settle`."""
+    """One connection's session and transport."""
 
-    def __init__(self, session: Session, end: End) -> None:
+    def __init__(self, session: Session, end: End, patience: Patience) -> None:
         self.session = session
         self.faulty = False
         """Whether it ended by the peer's fault."""
         self._end = end
         self._loop = asyncio.get_running_loop()
-        self._patience_s = REGISTER_DEADLINE_S
+        self._patience = patience
+        self._patience_s = patience.register_s
         self._reason = ""
         self._heard_at = 0.0
         self._sending_soon = False
@@ -54,7 +65,10 @@ class Line(asyncio.Protocol):
 
     def settle(self) -> None:
         """The peer has registered: from now on it may be silent for as long as the original allows."""
-        self._patience_s = READ_DEADLINE_S
+        self._patience_s = self._patience.silence_s
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = self._loop.call_later(self._patience_s, self._check_silence)
 
     def send(self) -> None:
         """Write what the session has to say."""
@@ -100,14 +114,14 @@ class Line(asyncio.Protocol):
         self._heard_at = self._loop.time()
         if session.half_frame and self._half is None:
             self._watch_half_frame()
-        if not self._sending_soon:
+        if session.has_output and not self._sending_soon:
             # Whoever waits for an answer runs first: an ACK and the next question then leave together.
             self._sending_soon = True
             self._loop.call_soon(self._send_soon)
 
     def pause_writing(self) -> None:
         self.transport.pause_reading()
-        self._full = self._loop.call_later(WRITE_DEADLINE_S, self.end, "the peer reads nothing")
+        self._full = self._loop.call_later(self._patience.write_s, self.end, "the peer reads nothing")
 
     def resume_writing(self) -> None:
         if self._full is not None:
@@ -135,7 +149,9 @@ class Line(asyncio.Protocol):
             self._silence = self._loop.call_later(left_s, self._check_silence)
 
     def _watch_half_frame(self) -> None:
-        self._half = self._loop.call_later(HALF_FRAME_DEADLINE_S, self._check_half_frame, self.session.frames_read)
+        self._half = self._loop.call_later(
+            self._patience.half_frame_s, self._check_half_frame, self.session.frames_read
+        )
 
     def _check_half_frame(self, frames_read: int) -> None:
         """A frame once begun must be finished soon, however it drips."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from viscript.signal.connection import Connection
 from viscript.signal.errors import NotConnectedError, RemoteError, SignalError, UnansweredError
-from viscript.signal.line import Line
+from viscript.signal.line import Line, Patience
 from viscript.signal.model import (
     ALL_EXTENSIONS,
     Address,
@@ -28,7 +28,7 @@ from viscript.signal.model import (
     Role,
     Text,
 )
-from viscript.signal.peers import is_gone, make_unix_listener, remove_unix_listener
+from viscript.signal.peers import BACKLOG, is_gone, make_unix_listener, remove_unix_listener
 from viscript.signal.session import Session
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ PROBE_DEADLINE_S = 2.0
 """How long the holder of an id may take to show that it lives, when a second program claims the id."""
 
 MAX_CONNECTIONS = 512
-MAX_STRANGERS = 64
-"""Connections that have not registered yet; one more pushes out the oldest."""
+MAX_STRANGERS = 256
+"""Connections that have not registered yet; one more pushes out the oldest. More than
+can be accepted in one turn of the loop, or a crowd that comes back together would push itself out."""
 
 
 def anyone(_peer: Peer, _client_id: int) -> bool:
@@ -62,9 +63,11 @@ class SignalServer:
         *,
         owner: Callable[[Peer, int], bool] = anyone,
         extensions: frozenset[Extension] = ALL_EXTENSIONS,
+        patience: Patience | None = None,
     ) -> None:
         self.extensions = extensions
         self._owner = owner
+        self._patience = patience or Patience()
         self._live: dict[int, Connection] = {}
         self._strangers: dict[Connection, None] = {}
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
@@ -75,7 +78,7 @@ class SignalServer:
     async def start(self, host: str, port: int) -> Address:
         """Listen; port 0 takes a free one. Returns what was taken. Raises OSError."""
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(self._make_line, host, port)
+        listener = await loop.create_server(self._make_line, host, port, backlog=BACKLOG)
         self._listeners.append(listener)
         name = listener.sockets[0].getsockname()
         return Address(name[0], name[1])
@@ -215,7 +218,7 @@ class SignalServer:
             raise NotConnectedError(f"program {client_id} is not connected to the signal server") from None
 
     def _make_line(self) -> Line:
-        return Line(Session(Role.SERVER), Connection(self))
+        return Line(Session(Role.SERVER), Connection(self), self._patience)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -105,6 +105,10 @@ class Session:
     def frames_read(self) -> int:
         return self._reader.count
 
+    @property
+    def has_output(self) -> bool:
+        return bool(self._output)
+
     def take_output(self) -> bytes:
         output = bytes(self._output)
         self._output.clear()
