@@ -137,6 +137,7 @@ def test_a_board_that_dies_under_a_long_call_is_noticed_before_its_deadline(rack
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(on, rack.operator, ReadLog(app.id, offset=0, wait_s=MAX_WAIT_S), "pi-2")
         wait_until(lambda: sent_by(rack.operator) > sent_bytes)
+        assert codes(on(rack.operator, AskStatus(), "pi-2")) == {"pi-2": ""}  # so the long call has arrived too
         rack.set_link("pi-2", "down")
         assert codes(waiting.result()) == {"pi-2": NODE_AWAY}
     assert time.monotonic() - begun < MAX_WAIT_S

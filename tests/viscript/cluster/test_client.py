@@ -201,12 +201,30 @@ def test_a_silent_board_gets_a_new_connection() -> None:
     run(test, answer_never)
 
 
+def test_a_board_is_called_from_the_address_it_knows_us_by() -> None:
+    callers = []
+
+    async def note_caller(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        callers.append(writer.get_extra_info("peername")[0])
+        await answer_all(reader, writer)
+
+    async def main() -> None:
+        async with run_peer(note_caller) as peer:
+            board = Board("pi-2", peer.address, "127.0.0.2")
+            await board.ask(AskStatus(), PATIENT)
+            await board.close()
+
+    asyncio.run(main())
+    assert callers == ["127.0.0.2"]
+
+
 def test_an_address_that_is_not_ours_is_told() -> None:
     async def main() -> None:
         board = Board("pi-2", Address("127.0.0.1", 9), "198.51.100.1")
         reply = await board.ask(AskStatus(), PATIENT)
         assert reply.error is not None
         assert "127.0.0.1:9" in reply.error.text
+        assert "nobody listens" not in reply.error.text
         await board.close()
 
     asyncio.run(main())
