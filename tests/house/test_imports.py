@@ -16,7 +16,7 @@ DOORS = {
     "gpiozero": ("skywire_board/pins/", "skywire_board/outputs/", "skywire_board/inputs/"),
     "prompt_toolkit": ("viscript/shell/",),
     "rich": ("viscript/shell/tables.py",),
-    "psutil": ("viscript/launcher/process/group.py", "viscript/launcher/process/procfs.py"),
+    "psutil": ("viscript/launcher/process/procfs.py",),
     "subprocess": (
         "image/emulator/board.py",  # QEMU, which runs beside us
         "image/run.py",  # the build's programs, which run to their end
