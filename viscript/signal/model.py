@@ -66,26 +66,22 @@ NEEDS = {
 """Operations that may only be asked when their extension was agreed on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Normal:
+class Normal(msgspec.Struct, frozen=True):
     """A body-carrying frame; `body` is the operation byte and JSON text."""
 
     seq: int
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(msgspec.Struct, frozen=True):
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     unix_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(msgspec.Struct, frozen=True):
     unix_ms: int
 
 
@@ -152,22 +148,19 @@ class Refusal(msgspec.Struct, frozen=True, rename="pascal"):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Registering:
+class Registering(msgspec.Struct, frozen=True):
     """A client says who it is; the server answers with `accept` or closes."""
 
     client_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(msgspec.Struct, frozen=True):
     """The server accepted us."""
 
     extensions: frozenset[Extension] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """The server wants something of this client; `value` is a Level, a Command or None."""
 
     op: Ask
@@ -175,8 +168,7 @@ class Asked:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """A client's answer to the request that `ask` gave this number."""
 
     op: Ask
@@ -184,23 +176,19 @@ class Answered:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
+class Late(msgspec.Struct, frozen=True):
     """An answer to a request that was given up; it is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pinged:
+class Pinged(msgspec.Struct, frozen=True):
     """The peer checked the line; the PONG is already in the output."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ponged:
+class Ponged(msgspec.Struct, frozen=True):
     unix_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """The peer broke the protocol for this reason; always the last event of a session."""
 
     reason: str

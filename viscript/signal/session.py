@@ -42,14 +42,14 @@ MAX_UNACKED = 4096
 U32 = 1 << 32
 
 
-class State(enum.Enum):
+class State(enum.StrEnum):
     FRESH = "connected, not registered"
     REGISTERING = "registration under way"
     LIVE = "registered"
     CLOSED = "closed"
 
 
-class Step(enum.Enum):
+class Step(enum.StrEnum):
     """What either side does; REQUEST, ANSWER and REG name the body, whoever sends it."""
 
     REG = "REG"
