@@ -35,6 +35,8 @@ class Ring:
     def trim(self) -> int:
         """Give back all whole pages before the last `limit` bytes; how many bytes that were."""
         try:
+            if self.path.lstat().st_size < self._limit:
+                return 0
             fd = os.open(self.path, os.O_RDWR | _FLAGS)
         except FileNotFoundError:
             return 0

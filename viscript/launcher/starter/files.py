@@ -19,7 +19,7 @@ from viscript.launcher.starter.argv import Streams
 
 log = logging.getLogger(__name__)
 
-TRIM_INTERVAL_S, FLOOD_INTERVAL_S = 2.0, 0.1
+TRIM_INTERVAL_S, FLOOD_INTERVAL_S = 0.25, 0.02
 OUTPUT_MODE, INPUT_MODE = 0o640, 0o620
 
 
