@@ -30,7 +30,9 @@ class Terminal:
         os.write(self._fd, text.encode())
 
     def wait_for(self, text: str) -> str:
-        """All that was shown up to and with `text`; answers the terminal query prompt_toolkit makes."""
+        """All that was shown since the last wait, which ends where `text` is; what came with it in one piece counts as
+        seen. Answers the terminal query prompt_toolkit makes.
+        """
         seen, end = "", time.monotonic() + DEADLINE_S
         while text not in seen:
             ready, _, _ = select.select([self._fd], [], [], max(end - time.monotonic(), 0))

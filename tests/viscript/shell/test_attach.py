@@ -22,18 +22,19 @@ def running(daemon: Daemon) -> list[str]:
         return [app.app for app in api.call(ListRunning(), RunningApps).apps]
 
 
-def talk_with_parrot(terminal: Terminal) -> None:
-    terminal.wait_for("ready")
+def talk_with_parrot(terminal: Terminal) -> str:
+    """What was shown before it spoke."""
+    shown = terminal.wait_for("ready")
     terminal.type("Marco\r")
     terminal.wait_for("Marco\r\nMarco\r\n")
+    return shown
 
 
 @pytest.mark.parametrize("key", ["\x1a", "\x03", "\x04"])
 def test_a_key_detaches_and_the_app_goes_on(daemon: Daemon, tmp_path: Path, key: str) -> None:
     daemon.say("start", "parrot", "-u")
     with on_terminal(make_environment(daemon, tmp_path / "home"), "-m", "viscript", "attach", "2") as terminal:
-        assert f"{daemon.directory}/bin/parrot -u\r\n" in terminal.wait_for("Ctrl+Z")
-        talk_with_parrot(terminal)
+        assert f"{daemon.directory}/bin/parrot -u\r\n(Ctrl+Z detaches)" in talk_with_parrot(terminal)
         before = terminal.local_modes()
         terminal.type(key)
         terminal.wait_for("Detached from id 2")
@@ -48,11 +49,9 @@ def test_in_the_interactive_shell_one_comes_back_to_its_prompt(daemon: Daemon, t
     with on_terminal(make_environment(daemon, tmp_path / "home"), "-m", "viscript") as terminal:
         terminal.wait_for("viscript>")
         terminal.type("start -a parrot\r")
-        terminal.wait_for("Added external app (ID: 2,")
-        talk_with_parrot(terminal)
+        assert "Added external app (ID: 2," in talk_with_parrot(terminal)
         terminal.type("half a line\x1a")
-        terminal.wait_for("Detached from id 2")
-        terminal.wait_for("viscript>")
+        assert "Detached from id 2" in terminal.wait_for("viscript>")
         terminal.type("version\r")
         terminal.wait_for("viscript 0.")
     assert daemon.say("logs", "2") == "ready\nMarco\n"
