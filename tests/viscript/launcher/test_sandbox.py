@@ -28,8 +28,9 @@ from viscript.launcher.deploy import add_entry
 from viscript.launcher.model import App
 from viscript.launcher.process.ring import Ring
 from viscript.launcher.starter.files import Files
+from viscript.launcher.starter.held import Held
 directory = Path(sys.argv[1])
-files = Files(directory / "out")
+files = Files(directory / "out", Held({}))
 streams = files.make(4, with_input=True)
 with streams.output.open("ab") as file:
     file.write(b"x" * 500_000)

@@ -19,6 +19,7 @@ from viscript.launcher.process.door import Backend
 from viscript.launcher.process.group import settle_account
 from viscript.launcher.process.inlet import Inlet
 from viscript.launcher.starter.files import Files
+from viscript.launcher.starter.held import Held
 
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="needs root to become another user")
 TELL = "id -un; id -Gn; echo $HOME; read -r line; echo got $line; read -r never"
@@ -81,7 +82,7 @@ def test_viscript_may_read_the_output_and_write_the_input_and_others_nothing(tmp
     directory.mkdir()
     os.chown(directory, 0, group)
     directory.chmod(0o2750)
-    files = Files(directory)
+    files = Files(directory, Held({}))
     streams = files.make(4, with_input=True)
     assert streams.input is not None
     modes = {
@@ -98,7 +99,7 @@ def test_viscript_may_read_the_output_and_write_the_input_and_others_nothing(tmp
 def test_a_directory_that_others_can_write_gets_no_files(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(StartError, match="others can write"):
-        Files(tmp_path).make(2, with_input=False)
+        Files(tmp_path, Held({})).make(2, with_input=False)
 
 
 def test_a_new_starter_holds_the_inputs_of_the_former(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_a_new_starter_holds_the_inputs_of_the_former(tmp_path: Path) -> None:
     os.close(fd)
     with pytest.raises(StartError, match="nobody reads it"):
         Inlet(tmp_path / "4.in").write(b"x")
-    files = Files(tmp_path)
+    files = Files(tmp_path, Held({}))
     files.hold_inputs()
     Inlet(tmp_path / "4.in").write(b"x")
     files.remove(4)

@@ -14,12 +14,11 @@ import click
 from viscript.errors import ViscriptError
 from viscript.launcher.starter.actions import Rules
 from viscript.launcher.starter.files import Files
+from viscript.launcher.starter.held import Held, read_given
 from viscript.launcher.starter.model import OUTPUTS
 from viscript.launcher.starter.server import serve
 from viscript.signal.errors import AddressError
 from viscript.signal.model import read_address
-
-ACTIVATED_FD = 3
 
 
 @click.command()
@@ -41,8 +40,9 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
     try:
         rules = Rules(pwd.getpwnam(allow_user).pw_uid, config, prefix, read_address(signal_address))
-        with _listen(path) as listener:
-            serve(listener, rules, Files(outputs))
+        given = read_given(os.environ, os.getpid())
+        with _listen(given.listener, path) as listener:
+            serve(listener, rules, Files(outputs, Held(given.inputs)))
     except KeyError:
         sys.exit(f"starter: user '{allow_user}' does not exist")
     except (ViscriptError, AddressError, OSError) as error:
@@ -51,10 +51,10 @@ def main(
         sys.exit(1)
 
 
-def _listen(path: Path | None) -> socket.socket:
+def _listen(given: int | None, path: Path | None) -> socket.socket:
     """The activated socket, or one of our own at `path` for laboratories."""
-    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
-        return socket.socket(fileno=ACTIVATED_FD)
+    if given is not None:
+        return socket.socket(fileno=given)
     if path is None:
         raise click.UsageError("not socket-activated: give --socket")
     path.unlink(missing_ok=True)

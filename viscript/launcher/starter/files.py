@@ -16,6 +16,7 @@ from viscript.errors import StartError
 from viscript.launcher.process.inlet import Inlet
 from viscript.launcher.process.ring import LIMIT, Ring
 from viscript.launcher.starter.argv import Streams
+from viscript.launcher.starter.held import Held
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ OUTPUT_MODE, INPUT_MODE = 0o640, 0o620
 class Files:
     """Those in `directory`; one object, used by one thread besides the one that trims."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, held: Held) -> None:
         self._directory = directory
-        self._held: dict[int, int] = {}
+        self._held = held
 
     def make(self, app_id: int, *, with_input: bool) -> Streams:
         """New and empty. Raises StartError."""
@@ -37,23 +38,21 @@ class Files:
             self.remove(app_id)
             os.close(self._ring(app_id).open(OUTPUT_MODE))
             if with_input:
-                self._held[app_id] = self._inlet(app_id).make(INPUT_MODE)
+                self._held.keep(app_id, self._inlet(app_id).make(INPUT_MODE))
         except OSError as error:
             raise StartError(f"cannot make files in '{self._directory}': {error.strerror}") from error
         return Streams(self._ring(app_id).path, self._inlet(app_id).path if with_input else None)
 
     def remove(self, app_id: int) -> None:
-        held = self._held.pop(app_id, None)
-        if held is not None:
-            os.close(held)
+        self._held.drop(app_id)
         self._ring(app_id).remove()
         self._inlet(app_id).remove()
 
     def hold_inputs(self) -> None:
-        """Keep open what a former starter made, lest a program read an end of file."""
+        """Open what a former starter made, where systemd did not keep it for us."""
         for file in self._directory.glob("*.in"):
-            if file.stem.isdigit() and file.is_fifo():
-                self._held[int(file.stem)] = Inlet(file).hold()
+            if file.stem.isdigit() and file.is_fifo() and int(file.stem) not in self._held:
+                self._held.keep(int(file.stem), Inlet(file).hold())
 
     def trim_for_ever(self) -> None:
         """In a thread of its own: systemd may take its time over a start, and another program be flooding."""
