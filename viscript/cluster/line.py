@@ -31,7 +31,7 @@ QUIET_S = 5
 during a long call is noticed before the call's deadline. An idle connection sends nothing.
 """
 
-_TCP_INFO_RTT = struct.Struct("68x I")
+_TCP_INFO_MIN_RTT = struct.Struct("148x I")
 
 
 class Line:
@@ -78,16 +78,18 @@ class Line:
             self._watch()
 
     def read_rtt_s(self) -> float | None:
-        """The round trip as the kernel sees it, which leaves out the board's own work; where no kernel tells, that of
-        the last call.
+        """The shortest round trip that the kernel saw in the last minutes: the smoothed one contains how long the other
+        end thought before it answered. Where no kernel tells, that of the last call.
         """
         if self.ended is not None or not hasattr(socket, "TCP_INFO"):
             return self._took_s
         try:
-            data = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT.size)
+            data = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_MIN_RTT.size)
         except OSError:
             return self._took_s
-        return float(_TCP_INFO_RTT.unpack(data)[0]) / 1e6
+        if len(data) < _TCP_INFO_MIN_RTT.size:
+            return self._took_s
+        return float(_TCP_INFO_MIN_RTT.unpack(data)[0]) / 1e6
 
     def end(self, failure: Failure) -> None:
         """Everybody who waits gets `failure`."""

@@ -128,6 +128,23 @@ def test_fields_of_a_newer_board_are_left_out() -> None:
     run(test, say(given))
 
 
+def test_the_time_a_board_thinks_is_no_part_of_the_round_trip() -> None:
+    async def think(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            call_id = await read_id(reader)
+            await asyncio.sleep(0.03)  # less than the kernel's delayed acknowledgement
+            writer.write(answer_line(call_id))
+
+    async def test(board: Board, _peer: Peer) -> None:
+        for _ in range(20):
+            await board.ask(AskStatus(), PATIENT)
+        rtt_s = board.read_rtt_s()
+        assert rtt_s is not None
+        assert 0 < rtt_s < 0.02
+
+    run(test, think)
+
+
 def test_a_late_reply_harms_nobody() -> None:
     async def answer_the_first_last(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         late = await read_id(reader)
