@@ -71,6 +71,7 @@ class SignalServer:
         self._live: dict[int, Connection] = {}
         self._strangers: dict[Connection, None] = {}
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        self._contested: set[int] = set()
         self._contests: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
         self._paths: list[tuple[Path, int]] = []
@@ -181,7 +182,10 @@ class SignalServer:
         holder = self._live.get(client_id)
         if holder is None:
             self._enter(connection, client_id)
+        elif client_id in self._contested:
+            raise RemoteError(f"id {client_id} is live already, and another claims it just now")
         else:
+            self._contested.add(client_id)
             self._spawn(self._contest(holder, connection, client_id))
 
     def closed(self, connection: Connection) -> None:
@@ -193,7 +197,11 @@ class SignalServer:
 
     async def _contest(self, holder: Connection, claimant: Connection, client_id: int) -> None:
         """A restarted program must not wait until its dead predecessor's connection is given up."""
-        if not await _is_dead(holder) or self._live.get(client_id) not in {holder, None}:
+        try:
+            dead = await _is_dead(holder)
+        finally:
+            self._contested.discard(client_id)
+        if not dead or self._live.get(client_id) not in {holder, None}:
             claimant.line.end(f"id {client_id} is live already, at {holder.peer}")
             return
         if claimant not in self._strangers or claimant.line.transport.is_closing():

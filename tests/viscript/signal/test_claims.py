@@ -79,10 +79,10 @@ def test_an_owner_check_that_fails_is_a_no(caplog: pytest.LogCaptureFixture) -> 
 def test_a_second_claim_is_refused_while_the_first_answers(caplog: pytest.LogCaptureFixture) -> None:
     async def work(server: SignalServer, address: Address) -> None:
         async with run_member(server, address) as child:
-            heard = await asyncio.gather(*(expect_closed(address, REG_7.replace(b"7", b"5")) for _ in range(3)))
-            assert heard == [ACK_1] * 3
+            heard = await asyncio.gather(*(expect_closed(address, REG_7.replace(b"7", b"5")) for _ in range(100)))
+            assert set(heard) <= {ACK_1, b""}
             assert (await server.report(5, 20)).usage.pid == child.pid
-        assert caplog.text.count("id 5 is live already, at 127.0.0.1") == 3
+        assert caplog.text.count("id 5 is live already") == 100
 
     run_with_server(work)
 
