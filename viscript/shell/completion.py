@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.completion import Completer, Completion
 
-from viscript.api.model import Apps, ListConfigured, ListNodes, ListRunning, Nodes, RunningApps
+from viscript.api.model import Apps, AskSelf, ListConfigured, ListNodes, ListRunning, Nodes, RunningApps, SelfReport
 from viscript.errors import ViscriptError
 from viscript.shell.commands import BY_NAME, TABLE
 from viscript.shell.model import Word
@@ -53,7 +53,15 @@ class Names(Completer):
         expected = find_expected(command, words)
         if expected is Word.APP_ID and typed.startswith("@"):
             return [(f"@{name}/", address) for name, address in self._ask(Word.NODE) if name != "all"]
+        if expected is Word.OWN_COMMAND:
+            return self._ask_app(words[0])
         return self._ask(expected) if expected is not None else []
+
+    def _ask_app(self, app_id: str) -> Choices:
+        try:
+            return [(name, "") for name in self._daemon.call(AskSelf(int(app_id)), SelfReport).commands]
+        except (ViscriptError, ValueError):
+            return []
 
     def _ask(self, word: Word) -> Choices:
         if word not in self._known or time.monotonic() - self._asked_at[word] > FRESH_S:
@@ -73,12 +81,10 @@ class Names(Completer):
             case Word.NODE:
                 nodes = self._daemon.call(ListNodes(), Nodes).nodes
                 return [*((node.name, node.address) for node in nodes), ("all", "every board")]
-            case Word.COMMAND:
-                return _commands()
             case Word.TOPIC:
                 return [*_commands(), *self._ask(Word.APP)]
-            case Word.LEVEL:
-                return [(level, "") for level in LEVELS]
+            case _:
+                return _commands() if word is Word.COMMAND else [(level, "") for level in LEVELS]
 
 
 def find_typed(words: list[str]) -> tuple[Command | None, list[str]]:

@@ -24,6 +24,7 @@ class Word(enum.Enum):
     COMMAND = "command"
     TOPIC = "command or app"
     LEVEL = "log level"
+    OWN_COMMAND = "command of that app"
 
 
 class Act(enum.Enum):

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 
 from tests.viscript.daemon import PROGRAMS, Daemon, run_daemon
 from tests.viscript.launcher.backends import wait_until
@@ -41,6 +43,7 @@ from viscript.api.model import (
     UsageReport,
 )
 from viscript.launcher.model import LogPart
+from viscript.shell.completion import Names
 
 CONFIG = """
 apps:
@@ -111,6 +114,12 @@ def refuse(api: ApiClient, request: Request) -> tuple[str, str]:
     return caught.value.code, str(caught.value)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether all its threads are, which takes a moment."""
+    stats = [task.joinpath("stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+
+
 def pid_of(api: ApiClient, app_id: int) -> int:
     (pid,) = (app.pid for app in api.call(ListRunning(), RunningApps).apps if app.id == app_id)
     return pid
@@ -134,6 +143,8 @@ def test_an_app_tells_of_itself(daemon: Daemon, api: ApiClient) -> None:
     assert "turns    7\n" in shown
     assert json.loads(daemon.say("ru", "2", "--json"))["own"]["fields"] == {"turns": 7}
     assert "turning" in daemon.say("top")
+    offered = Names(api).get_completions(Document("tell 2 "), CompleteEvent())
+    assert [found.text for found in offered] == ["echo"]
 
 
 def test_an_app_without_signal_is_named_as_such(daemon: Daemon, api: ApiClient) -> None:
@@ -166,6 +177,7 @@ def test_a_program_may_refuse(api: ApiClient) -> None:
 def test_a_hung_app_hangs_nobody(daemon: Daemon, api: ApiClient) -> None:
     pid = pid_of(api, 2)
     os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: is_stopped(pid))
     try:
         with daemon.api() as waiting:
             waiting.ask(PingApp(2))

@@ -76,6 +76,18 @@ def test_a_killed_shell_leaves_the_terminal_as_it_was(daemon: Daemon, tmp_path: 
         assert terminal.wait_end() == 128 + signal.SIGTERM
 
 
+def test_a_daemon_that_goes_away_ends_it_too(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.say("start", "parrot")
+    with on_terminal(make_environment(daemon, tmp_path / "home"), "-m", "viscript", "attach", "2") as terminal:
+        terminal.wait_for("ready")
+        daemon.stop(signal.SIGKILL)
+        terminal.wait_for("viscript went away")
+        wait_until(lambda: terminal.local_modes() & EDITED_LINES == EDITED_LINES)
+        assert terminal.wait_end() == 1
+    daemon.start()
+    assert running(daemon) == ["parrot"]
+
+
 def test_an_app_of_another_board_is_attached_alike(daemon: Daemon, tmp_path: Path) -> None:
     """The board is this one under its name: the way is the same."""
     daemon.say("start", "parrot")

@@ -24,6 +24,6 @@ COMMAND = Command(
     "Give an app a command of its own",
     "tell 2 flush",
     ask,
-    words=(Word.APP_ID,),
+    words=(Word.APP_ID, Word.OWN_COMMAND),
     passes_on=True,
 )
