@@ -30,8 +30,8 @@ BODY = bytes(18)
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    rounds: int = 20
-    pings: int = 500
+    rounds: int = 100
+    pings: int = 100
     crowd: int = 200
     idle_s: float = 20.0
     beats: int = 20
