@@ -39,7 +39,13 @@ __main__.main()
 
 NOT_FOR_A_COMMAND = [
     *["asyncio", "json", "logging", "psutil", "prompt_toolkit", "rich", "ssl", "subprocess", "yaml"],
-    *["viscript.cluster", "viscript.headless", "viscript.launcher.config", "viscript.launcher.lifecycle", "viscript.launcher.process"],
+    *[
+        "viscript.cluster",
+        "viscript.headless",
+        "viscript.launcher.config",
+        "viscript.launcher.lifecycle",
+        "viscript.launcher.process",
+    ],
     *["viscript.launcher.starter", "viscript.shell.interactive", "viscript.signal"],
 ]
 NOT_BEFORE_A_LIGHT = [
