@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 
 MAX_RUNNING = 100
 WITHDRAW_INTERVAL_S = 10.0
+PIECE = 4096
+"""Bytes that a pipe takes all or none of (PIPE_BUF)."""
 
 
 class Launcher:
@@ -133,8 +135,17 @@ class Launcher:
             self._note(msgspec.structs.replace(record, process=found.process), found.process)
             log.info("found %s (id %d) running, pid %d", found.app, found.id, found.process.pid)
         for record in known.values():
-            log.info("%s (id %d) ended while viscript was away", record.app, record.id)
-            self._end_run(record, None, (), time.time() - record.started_unix)
+            await self._recover_ended(record)
+
+    async def _recover_ended(self, record: Record) -> None:
+        """What a former viscript did not see to its end: how it ended, or that it never quite began."""
+        log.info("%s (id %d) ended while viscript was away", record.app, record.id)
+        if record.process is None:
+            await self._withdraw(record.id)
+            return
+        ended = await self._backend.wait_gone(record.id, record.process)
+        await self._logs.collect(record.id)
+        self._end_run(record, ended.code, ended.last_lines, time.time() - record.started_unix)
 
     async def start(self, name: str, args: tuple[str, ...]) -> Record:
         """Start a configured application; `args`, if any, replace its default arguments."""
@@ -156,7 +167,8 @@ class Launcher:
 
     async def _launch(self, app_id: int, app: App, args: tuple[str, ...], failures: int) -> Record:
         command = (resolve_path(app, self._place.prefix), *args)
-        env = make_environment(self._place.signal_address, app_id, self._place.signal_socket)
+        socket = None if app.user else self._place.signal_socket  # another user cannot reach into our directory
+        env = make_environment(self._place.signal_address, app_id, socket)
         draft = Record(app_id, app.name, args, command, time.time(), failures=failures)
         self._store.put(draft)
         try:
@@ -203,7 +215,9 @@ class Launcher:
         app = self.config.apps.get(record.app)
         if app is not None and app.daemon:
             raise UsageError(f"'{record.app}' is a daemon and takes no input (see its output with: logs {app_id} -f)")
-        await self._backend.write_input(app_id, text.encode())
+        data = text.encode()
+        for start in range(0, len(data), PIECE):
+            await self._backend.write_input(app_id, data[start : start + PIECE])
 
     async def close(self) -> None:
         """Stop watching; the applications go on."""

@@ -1,6 +1,6 @@
 """The bench of the line measures what it says; how much it is, is not judged here."""
 
-from tests.bench.signal import Effort, bench
+from tests.benches.signal import Effort, bench
 
 
 def test_the_bench_fills_its_table() -> None:

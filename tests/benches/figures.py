@@ -4,7 +4,10 @@ No figure fails anything; `tests/bench` prints them. Medians, so that one slow m
 count.
 """
 
+import re
 from dataclasses import dataclass
+
+AIM = re.compile(r"(≤|<|≥) (\d+(?:\.\d+)?)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +19,13 @@ class Figure:
     value: float
     unit: str
     peer: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """`ok` or `MISSED` against the aim; empty where none is set."""
+        found = AIM.match(self.aim)
+        if found is None:
+            return ""
+        limit = float(found[2])
+        met = self.value >= limit if found[1] == "≥" else self.value <= limit
+        return "ok" if met else "MISSED"

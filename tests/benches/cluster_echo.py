@@ -1,7 +1,7 @@
 """The floor under the cluster's figures: as many bare TCP echoes, one after the other and all at once.
 
 A program of its own, since it must run in the network namespace of the daemons:
-`python -m tests.bench.cluster_echo ADDRESS…` prints both medians in seconds.
+`python -m tests.benches.cluster_echo ADDRESS…` prints both medians in seconds.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench.figures import Figure
+from tests.benches.figures import Figure
 from tests.viscript.cluster.rack import PORT, Board, Namespace
 from tests.viscript.daemon import ROOT
 from viscript.api.model import NodeReplies, OnNodes
@@ -121,7 +121,7 @@ def cpu_s(board: Board) -> float:
 
 
 def measure_echoes(namespace: Namespace) -> tuple[float, float]:
-    words = [*namespace.inside(), sys.executable, "-m", "tests.bench.cluster_echo", *ADDRESSES]
+    words = [*namespace.inside(), sys.executable, "-m", "tests.benches.cluster_echo", *ADDRESSES]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     in_turn, at_once = map(float, done.stdout.split())
     return in_turn, at_once

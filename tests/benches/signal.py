@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.figures import Figure
-from tests.bench.signal_far_end import Echo
+from tests.benches.figures import Figure
+from tests.benches.signal_far_end import Echo
 from viscript.signal import SignalServer
 from viscript.signal.model import PING_INTERVAL_S, Address, Role
 from viscript.signal.session import Session
@@ -207,7 +207,7 @@ async def run_server() -> AsyncIterator[tuple[SignalServer, Address]]:
 async def far_end(role: str, port: int = 0, count: int = 0) -> AsyncIterator[int]:
     """Run it in another process; yields the port it listens at, if it does."""
     child = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "tests.bench.signal_far_end", role, str(port), str(count)],
+        *[sys.executable, "-m", "tests.benches.signal_far_end", role, str(port), str(count)],
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
