@@ -60,7 +60,7 @@ def _attach(board: Board) -> tuple[str, bool]:
     """ssh itself gets a terminal that script(1)-like `-tt` makes on the board; what is typed goes down a pipe."""
     app = _start(board, "echo")
     words = [*board.ssh_words("viscript"), "-tt", f"attach {app}"]
-    shell = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    shell = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert shell.stdin is not None
     shell.stdin.write(b"hello board\n")
     shell.stdin.flush()
@@ -72,8 +72,8 @@ def _attach(board: Board) -> tuple[str, bool]:
     except subprocess.TimeoutExpired:
         code = "did not leave"
         shell.kill()
+        shell.wait()
     shell.stdin.close()
-    shell.communicate()
     running = app_pid(board, app)
     board.ssh(f"sd {app}")
     return f"echoed: {echoed}; the shell's exit code: {code}; process {running} runs on", echoed and code == 0 and bool(

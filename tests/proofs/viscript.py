@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from tests.boot.rows import Table, wait_for
+from tests.proofs.cluster import cluster_rows
 from tests.proofs.plain_program import play
 from tests.viscript.daemon import Daemon, run_daemon
 
@@ -66,6 +67,9 @@ def prove(scratch: Path, parts: set[str]) -> list[Table]:
     if "daemon" in parts:
         (scratch / "daemon").mkdir()
         daemon_rows(scratch / "daemon", open_table("one daemon"))
+    if "cluster" in parts:
+        (scratch / "cluster").mkdir()
+        cluster_rows(scratch / "cluster", open_table("two boards, each with a network of its own"))
     return tables
 
 

@@ -96,6 +96,9 @@ class Rack:
         self.operator = Board(directory / "pi-1", first.name, describe("pi-1"))
         self.other = Board(directory / "pi-2", second.name, describe("pi-2", ADDRESSES["pi-1"]))
 
+    def namespace(self, name: str) -> str:
+        return self._places[name].name
+
     def lay_cable(self) -> None:
         first, second = self._places.values()
         first.ip("link", "add", "mesh", "type", "veth", "peer", "name", "mesh", "netns", second.name)
