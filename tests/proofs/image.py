@@ -5,11 +5,12 @@ from pathlib import Path
 
 from image.recipe import read_recipe
 from image.run import Runner
+from image.tools import install_tools
 from tests.boot.faults import prove_faults
 from tests.boot.raspi3b import prove_raspi3b
 from tests.boot.rows import Table
 from tests.boot.virt import prove_virt
-from tests.proofs.twice import prove_twice
+from tests.proofs.twice import TOOLS, prove_twice
 
 FIGURES = "skywire-board-arm64.figures.json"
 
@@ -31,6 +32,7 @@ def prove(run: Runner, image: Path, scratch: Path, parts: set[str]) -> list[Tabl
     if "faults" in parts:
         prove_faults(image, scratch, open_table("virt, other cards"))
     if "twice" in parts:
+        install_tools(run, TOOLS)
         prove_twice(scratch, open_table("two independent builds"))
     return tables
 
