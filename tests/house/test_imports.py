@@ -14,6 +14,8 @@ MAY_IMPORT = {"services": ("viscript.signal",)}
 DOORS = {
     "gpiod": ("skywire_board/pins/",),
     "gpiozero": ("skywire_board/pins/", "skywire_board/outputs/", "skywire_board/inputs/"),
+    "mnemonic": ("services/words.py",),
+    "nacl": ("services/keys.py",),
     "prompt_toolkit": ("viscript/shell/",),
     "rich": ("viscript/shell/tables.py",),
     "psutil": ("viscript/launcher/process/procfs.py",),
