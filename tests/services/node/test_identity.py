@@ -203,22 +203,25 @@ def test_words_on_the_command_line_are_refused_and_not_repeated(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_process_list_shows_nothing_while_words_are_read(tmp_path: Path) -> None:
+def test_process_list_and_core_files_show_nothing_of_the_words(tmp_path: Path) -> None:
     path = tmp_path / "seed"
     ours, theirs = pty.openpty()
-    words, pipe = command("import", "--file", str(path)), subprocess.PIPE
+    words = ["sh", "-c", 'ulimit -Sc "$(ulimit -Hc)"; exec "$@"', "sh", *command("import", "--file", str(path))]
+    pipe = subprocess.PIPE
     with subprocess.Popen(words, cwd=ROOT, stdin=theirs, stdout=pipe, stderr=pipe) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert b"24 words" in process.stderr.readline()
         os.write(ours, (" ".join(WORDS[:23]) + "\n").encode())
         seen = [Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("cmdline", "environ", "comm")]
+        limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
         os.write(ours, (WORDS[23] + "\n").encode())
         assert NODE in process.stdout.read().decode()
     os.close(ours)
     os.close(theirs)
     told = b"\0".join(seen).decode()
     assert str(path) in told
+    assert [line.split()[4:6] for line in limits if line.startswith("Max core file size")] == [["0", "0"]]
     assert SEED.reveal().hex() not in told
     assert " ".join(WORDS[:3]) not in told
     assert "\0".join(WORDS[:3]) not in told
