@@ -1,5 +1,6 @@
 """Identities against published vectors and other programs, and every key that must be refused."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def test_the_conversion_is_the_formula_s(seed: bytes) -> None:
     assert int.from_bytes(public.session_key, "little") == (1 + y) * pow(1 - y, -1, prime) % prime
 
 
+@pytest.mark.skipif(shutil.which("wg") is None, reason="needs WireGuard's tools")
 def test_wireguard_agrees_about_the_public_keys() -> None:
     found = identity()
     for private, public in ((found.session_secret(), found.session_key), (found.link_secret(), found.link_key)):
@@ -241,6 +243,7 @@ def test_only_the_signer_s_bytes_verify(seed: bytes, message: bytes, junk: bytes
         verify(signer.node_id, "test", message, junk)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 def test_openssl_verifies_what_we_sign(tmp_path: Path) -> None:
     signer = identity()
     (tmp_path / "key").write_bytes(bytes.fromhex("302a300506032b6570032100" + signer.node_id))
