@@ -1,0 +1,49 @@
+"""The door to /proc/sys/net/ipv6/conf. Forwarding is switched on for our interfaces alone where the kernel can
+(`force_forwarding`, 6.17); else for all, and then interfaces that learn their address from a router keep doing so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.kernel.errors import DoorError
+
+CONF = Path("/proc/sys/net/ipv6/conf")
+NO_ADDRESS = "1"  # of addr_gen_mode
+EVEN_IF_FORWARDING = "2"  # of accept_ra
+
+
+def forwards(device: str) -> bool:
+    return any(_read(device, name) == "1" for name in ("force_forwarding", "forwarding"))
+
+
+def forward(device: str, *, on: bool) -> None:
+    if (CONF / device / "force_forwarding").exists():
+        _write(device, "force_forwarding", "01"[on])
+        return
+    if on and _read("all", "forwarding") != "1":
+        for learning in [path.parent.name for path in CONF.glob("*/accept_ra") if path.read_text().strip() == "1"]:
+            _write(learning, "accept_ra", EVEN_IF_FORWARDING)
+        _write("all", "forwarding", "1")
+    _write(device, "forwarding", "01"[on])
+
+
+def give_no_address(device: str) -> None:
+    """The kernel shall make up no link-local address there: all addresses of our interfaces are ours."""
+    _write(device, "addr_gen_mode", NO_ADDRESS)
+
+
+def _read(device: str, name: str) -> str:
+    try:
+        return (CONF / device / name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _write(device: str, name: str, value: str) -> None:
+    path = CONF / device / name
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as error:
+        raise DoorError(f"cannot set '{path}' to '{value}': {error.strerror}") from error
