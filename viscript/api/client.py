@@ -127,12 +127,18 @@ class ApiClient:
         match error:
             case PermissionError():
                 return f"you may not use viscript's socket '{self._path}' (ask to join its group)"
+            case ConnectionRefusedError() if self._path != RUN_SOCKET:
+                # What a killed daemon leaves: here nobody brings it back by himself.
+                return self._tell_away()
             case ConnectionError() if self._path.exists():
                 return f"viscript went away from '{self._path}' (is it restarting? try again)"
             case _:
-                here = "the board starts it again by itself: try in a minute, or ask whoever is admin"
-                step = here if self._path == RUN_SOCKET else "start it with: viscript headless"
-                return f"viscript is not running: nothing listens at '{self._path}'\n({step})"
+                return self._tell_away()
+
+    def _tell_away(self) -> str:
+        here = "the board starts it again by itself: try in a minute, or ask whoever is admin"
+        step = here if self._path == RUN_SOCKET else "start it with: viscript headless"
+        return f"viscript is not running: nothing listens at '{self._path}'\n({step})"
 
 
 def _is_stale(connection: socket.socket) -> bool:

@@ -103,6 +103,15 @@ def test_nobody_there_is_told_as_such(tmp_path: Path) -> None:
         api.call(AskStatus(), Status)
 
 
+def test_the_socket_that_a_killed_daemon_left_is_nobody(tmp_path: Path) -> None:
+    make_listener(tmp_path / "left", None).close()
+    with (
+        ApiClient(tmp_path / "left") as api,
+        pytest.raises(DaemonAwayError, match=r"\(start it with: viscript headless"),
+    ):
+        api.call(AskStatus(), Status)
+
+
 def test_lines_are_whole_and_bounded() -> None:
     lines = LineReader(8)
     assert lines.feed(b"ab") == []
