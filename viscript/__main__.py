@@ -52,8 +52,10 @@ def shell(as_json: bool, socket_path: str | None, words: tuple[str, ...]) -> Non
         sys.exit(run_script(daemon, sys.stdin, as_json=as_json))
     except LeaveError:
         sys.exit(0)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own last flush
+        if not isinstance(error, BrokenPipeError):
+            print(f"cannot write the answer: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -12,11 +12,15 @@ ON_NODE = re.compile(r"@?([A-Za-z0-9][A-Za-z0-9._-]*)/([0-9]+)")
 
 ALL = "all"
 
+_BEFORE_COMMENT = re.compile(r"""(?:\\.\#*|'[^']*'|"(?:\\.|[^"\\])*"|(?<=\S)\#|[^#])*""", re.DOTALL)
+"""What a line says: `#` begins a comment only where a word could begin, which shlex does not know."""
+
 
 def split_line(line: str) -> list[str]:
-    """POSIX quoting; `#` begins a comment. Raises UsageError."""
+    """POSIX quoting and comments. Raises UsageError."""
+    said = _BEFORE_COMMENT.match(line)
     try:
-        return shlex.split(line, comments=True)
+        return shlex.split(said[0] if said else line)
     except ValueError as error:
         raise UsageError(f"cannot read the line: {str(error).lower()}") from error
 

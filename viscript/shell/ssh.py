@@ -25,9 +25,11 @@ def main() -> None:
         sys.exit(_serve(line))
     except KeyboardInterrupt:
         sys.exit(1)
-    except BrokenPipeError:
-        # The caller went away; there is nobody left to tell, not even at the interpreter's own last flush.
+    except OSError as error:
+        # Mostly the caller went away; there is nobody left to tell, not even at the interpreter's own last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"cannot write the answer: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
 
 

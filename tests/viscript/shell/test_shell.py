@@ -11,8 +11,8 @@ import pytest
 from tests.viscript.daemon import ROOT, Daemon
 from viscript import __version__
 from viscript.errors import UsageError
-from viscript.launcher.model import Ended
-from viscript.shell.commands import BY_NAME, TABLE
+from viscript.launcher.model import Ended, Stopped, Way
+from viscript.shell.commands import BY_NAME, TABLE, shutdown
 from viscript.shell.parse import split_line
 from viscript.shell.render import duration, ending, latency, plain, quantity, tame
 
@@ -178,6 +178,43 @@ def test_lines_are_read_as_a_posix_shell_reads_words() -> None:
     assert split_line(r"""start App 'a b' "c \" d" e\ f # rest""") == ["start", "App", "a b", 'c " d', "e f"]
     with pytest.raises(UsageError):
         split_line('"')
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure_in_one_sentence(daemon: Daemon) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "viscript", "version"],
+            env=daemon.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "cannot write the answer: No space left on device\n")
+
+
+def test_a_comment_begins_where_a_word_could() -> None:
+    assert split_line("s web http://a/#top x#y '#z' \\#  # of # the page\n") == [
+        *("s", "web", "http://a/#top", "x#y", "#z", "#")
+    ]
+    assert split_line("  # nothing") == split_line("#") == split_line("#'") == []
+    assert split_line('a\\ #b \'c \'#d "e \\" # "#f') == ["a #b", "c #d", 'e " # #f']
+    with pytest.raises(UsageError, match="no closing quotation"):
+        split_line("start 'unfinished # x")
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        (Way.SIGNAL, ()),
+        (Way.SIGTERM, ("(ended by SIGTERM: it did not go over signal)",)),
+        (Way.CALLED_OFF, ("(it had ended already, and is not started again)",)),
+    ],
+)
+def test_the_way_an_app_ended_is_told_in_true_words(way: Way, told: tuple[str, ...]) -> None:
+    assert shutdown.show(Stopped(7, way)).lines == ("shutdown pid 7", *told)
 
 
 def test_figures_read_well() -> None:
