@@ -18,6 +18,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def line(text: str) -> str:
+    """The same as one line, so that no text looks like another row."""
+    return " ".join(plain(text).split("\n")).rstrip()
+
+
 def tame(text: str) -> str:
     """A program's output as lines that steer no terminal: its colours are left out, what it drew over stays."""
     return plain(_COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
@@ -45,7 +50,7 @@ def _name_signal(number: int) -> str:
 
 def added(started: RunningApp) -> str:
     """The original's line, which scripts take the id from."""
-    return f"Added external app (ID: {started.id}, Command: {plain(' '.join(started.command))})"
+    return f"Added external app (ID: {started.id}, Command: {line(' '.join(started.command))})"
 
 
 def quantity(size: int) -> str:

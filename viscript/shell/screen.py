@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import msgspec
 
 from viscript.shell.render import plain
+
+_STEERING = re.compile(r"[\x7f-\x9f]")
+"""What JSON leaves as it is and a terminal obeys; it stands only within strings, which may be written so."""
 
 RED, RESET, CLEAR_SCREEN = "\x1b[31m", "\x1b[0m", "\x1b[2J\x1b[H"
 
@@ -27,7 +31,8 @@ def say(text: str) -> None:
 
 
 def say_json(value: object) -> None:
-    say(msgspec.json.encode(value).decode())
+    text = msgspec.json.encode(value).decode()
+    say(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def write(text: str) -> None:

@@ -5,7 +5,7 @@ from viscript.errors import NoSuchIdError, UsageError, ViscriptError
 from viscript.shell import screen
 from viscript.shell.model import Act, Answer, Caller, Command, Talk, Word
 from viscript.shell.parse import expect_id
-from viscript.shell.render import plain
+from viscript.shell.render import line
 
 
 def talk(talk: Talk, words: list[str]) -> Answer:
@@ -22,7 +22,7 @@ def talk(talk: Talk, words: list[str]) -> Answer:
 def sit_at(talk: Talk, app: RunningApp, offset: int | None) -> None:
     from viscript.shell.stream import attach  # noqa: PLC0415 (it loads the terminal's modes)
 
-    screen.say(plain(" ".join(app.command)))
+    screen.say(line(" ".join(app.command)))
     screen.say("(Ctrl+Z detaches)")
     attach(talk, app.id, offset)
 

@@ -3,7 +3,7 @@
 from viscript.api.model import ListRunning, RunningApps
 from viscript.shell.model import Answer, Command, Question
 from viscript.shell.parse import take_flag
-from viscript.shell.render import plain
+from viscript.shell.render import line
 
 
 def ask(words: list[str]) -> Question[RunningApps]:
@@ -15,7 +15,7 @@ def show(found: RunningApps, *, full: bool) -> Answer:
     if not found.apps:
         return Answer(("No apps are running.",), found)
     shown = ((app.id, app.command if full else app.command[:1]) for app in found.apps)
-    return Answer(tuple(f"[ {app_id} ] -> [ {plain(' '.join(words))} ]" for app_id, words in shown), found)
+    return Answer(tuple(f"[ {app_id} ] -> [ {line(' '.join(words))} ]" for app_id, words in shown), found)
 
 
 COMMAND = Command(

@@ -5,7 +5,7 @@ from typing import Any
 from viscript.api.model import AskMemStats, AskUsage, MemStats, SelfReport, UsageReport
 from viscript.shell.model import Answer, Command, Question, Word
 from viscript.shell.parse import expect_id, split_off
-from viscript.shell.render import duration, pairs, plain, quantity
+from viscript.shell.render import duration, line, pairs, quantity
 
 GO_FIGURES = ("HeapAlloc", "HeapSys", "HeapIdle", "HeapInuse", "StackSys", "StackInuse")
 
@@ -42,7 +42,7 @@ def show(usage: UsageReport) -> Answer:
 
 def _show_own(own: SelfReport) -> list[tuple[str, str]]:
     named = [("Status", own.status), *((name, str(value)) for name, value in own.fields.items())]
-    return [(plain(name), plain(value)) for name, value in named if value]
+    return [(line(name), line(value)) for name, value in named if value]
 
 
 COMMAND = Command(

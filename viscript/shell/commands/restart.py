@@ -3,7 +3,7 @@
 from viscript.api.model import RestartApp, RunningApp
 from viscript.shell.model import Answer, Command, Question, Word
 from viscript.shell.parse import expect_id
-from viscript.shell.render import plain
+from viscript.shell.render import line
 
 
 def ask(words: list[str]) -> Question[RunningApp]:
@@ -11,7 +11,7 @@ def ask(words: list[str]) -> Question[RunningApp]:
 
 
 def show(started: RunningApp) -> Answer:
-    command = plain(" ".join(started.command))
+    command = line(" ".join(started.command))
     return Answer((f"Restarted external app (ID: {started.id}, Command: {command})",), started)
 
 

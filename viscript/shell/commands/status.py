@@ -6,7 +6,7 @@ from viscript.api.model import AskStatus, Status
 from viscript.launcher.model import Ended
 from viscript.shell.model import Answer, Command, Question
 from viscript.shell.parse import expect_nothing
-from viscript.shell.render import duration, ending, pairs, plain
+from viscript.shell.render import duration, ending, line, pairs, plain
 
 SHOWN = 5
 
@@ -18,10 +18,10 @@ def ask(words: list[str]) -> Question[Status]:
 
 def show(status: Status) -> Answer:
     rows = [
-        ("Viscript", f"{status.version}, pid {status.pid}, up {duration(status.uptime_s)}"),
+        ("Viscript", f"{line(status.version)}, pid {status.pid}, up {duration(status.uptime_s)}"),
         ("Apps", f"{status.apps} configured, {status.running} running, {status.connected} on signal"),
-        ("Signal", status.signal_address),
-        ("Config", plain(status.config)),
+        ("Signal", line(status.signal_address)),
+        ("Config", line(status.config)),
     ]
     newest = sorted(status.ended, key=lambda ended: -ended.ended_unix)[:SHOWN]
     rows += [("Ended" if number == 0 else "", _tell_end(ended)) for number, ended in enumerate(newest)]
@@ -32,7 +32,7 @@ def show(status: Status) -> Answer:
 
 def _tell_end(ended: Ended) -> str:
     ago = duration(max(time.time() - ended.ended_unix, 0))
-    return f"{plain(ended.app)} (id {ended.id}): {ending(ended)}, {ago} ago"
+    return f"{line(ended.app)} (id {ended.id}): {ending(ended)}, {ago} ago"
 
 
 COMMAND = Command(("status",), "status", "Show how viscript itself is, and what ended", "status", ask)
