@@ -21,6 +21,10 @@ class SignatureError(IdentityError):
     """A signature is not that node's, or not for that purpose and message."""
 
 
+class SealError(IdentityError):
+    """Sealed bytes are not for this node, or not what was sealed."""
+
+
 class AddressError(IdentityError):
     """Not an address of the mesh, or not that of the key it came with."""
 

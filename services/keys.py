@@ -19,10 +19,10 @@ import secrets
 from typing import NewType, NoReturn
 
 from nacl import bindings
-from nacl.exceptions import BadSignatureError
+from nacl.exceptions import BadSignatureError, CryptoError
 from nacl.exceptions import RuntimeError as SodiumError
 
-from services.errors import CurveKeyError, NodeIdError, SignatureError, shown
+from services.errors import CurveKeyError, NodeIdError, SealError, SignatureError, shown
 from services.secrecy import SECRET_BYTES, Secret
 
 NodeId = NewType("NodeId", str)
@@ -38,6 +38,7 @@ _EVEN = b"skywire even"
 """BLAKE2b personalisations: what is derived for one use says nothing about the other."""
 
 _NODE_ID = re.compile(r"[0-9a-f]{64}")
+_NONCE = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SIGN_BIT = 0x80
 _CURVE_PRIME = 2**255 - 19
 
@@ -62,6 +63,23 @@ class Identity:
         private = self._signing.reveal() + bytes.fromhex(self.node_id)
         return bindings.crypto_sign(_for_purpose(purpose, message), private)[:SIGNATURE_BYTES]
 
+    def sign_nonce(self, nonce: bytes) -> bytes:
+        """Answers a server that checks keys with text of its own. No text of `sign` has this form: each has a NUL.
+
+        Raises SignatureError for what is no nonce.
+        """
+        if not _NONCE.fullmatch(nonce):
+            raise SignatureError(f"{shown(nonce[:80].decode('latin-1'))} is not a nonce: refused to sign it")
+        private = self._signing.reveal() + bytes.fromhex(self.node_id)
+        return bindings.crypto_sign(nonce, private)[:SIGNATURE_BYTES]
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """What somebody sealed for this node; it says nothing of by whom. Raises SealError."""
+        try:
+            return bindings.crypto_box_seal_open(sealed, self.session_key, self.session_secret().reveal())
+        except CryptoError:
+            raise SealError(f"{len(sealed)} bytes are not sealed for node '{self.node_id}', or were changed") from None
+
     def session_secret(self) -> Secret:
         """The private key of the end-to-end interface."""
         private = self._signing.reveal() + bytes.fromhex(self.node_id)
@@ -80,6 +98,31 @@ class Identity:
 
     def __reduce_ex__(self, _: object) -> NoReturn:
         raise TypeError("an identity is not pickled or copied")
+
+
+class Issuer:
+    """A key pair that signs credentials of other programs' making, word for word; it is nobody's identity."""
+
+    __slots__ = ("_signing", "public")
+
+    def __init__(self, secret: Secret, use: bytes) -> None:
+        """`use` (up to 16 bytes) tells apart the issuers of one secret."""
+        self._signing = _derive(secret, use)
+        self.public = bindings.crypto_sign_seed_keypair(self._signing.reveal())[0]
+
+    def sign(self, text: bytes) -> bytes:
+        return bindings.crypto_sign(text, self._signing.reveal() + self.public)[:SIGNATURE_BYTES]
+
+    def __repr__(self) -> str:
+        return f"Issuer({self.public.hex()})"
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise TypeError("an issuer is not pickled or copied")
+
+
+def seal(node_id: NodeId, message: bytes) -> bytes:
+    """For that node's eyes alone, 48 bytes longer. Raises NodeIdError."""
+    return bindings.crypto_box_seal(message, session_key(node_id))
 
 
 def new_seed() -> Secret:

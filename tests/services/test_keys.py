@@ -9,8 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl import bindings
 
-from services.errors import CurveKeyError, IdentityError, NodeIdError, SignatureError
-from services.keys import Identity, NodeId, new_seed, read_curve_key, read_node_id, session_key, verify, wireguard_text
+from services.errors import CurveKeyError, IdentityError, NodeIdError, SealError, SignatureError
+from services.keys import (
+    Identity,
+    Issuer,
+    NodeId,
+    new_seed,
+    read_curve_key,
+    read_node_id,
+    seal,
+    session_key,
+    verify,
+    wireguard_text,
+)
 from services.secrecy import Secret
 
 SEEDS = st.binary(min_size=32, max_size=32)
@@ -255,3 +266,43 @@ def test_openssl_verifies_what_we_sign(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (tmp_path / "text").write_bytes(b"record\0texT")
     assert subprocess.run(words, cwd=tmp_path, capture_output=True, timeout=60, check=False).returncode != 0
+
+
+# sealing, nonces, issuers
+
+
+@given(st.binary(max_size=200))
+def test_only_the_node_it_is_for_opens_a_seal(message: bytes) -> None:
+    sealed = seal(identity().node_id, message)
+    assert message not in sealed or len(message) < 4
+    assert identity().unseal(sealed) == message
+    with pytest.raises(SealError, match="not sealed for node"):
+        identity(RFC_8032[1][0]).unseal(sealed)
+    with pytest.raises(SealError):
+        identity().unseal(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("sealed", [b"", b"x", bytes(47), bytes(48), bytes(4096)])
+def test_what_was_never_sealed_does_not_open(sealed: bytes) -> None:
+    with pytest.raises(SealError, match=f"{len(sealed)} bytes"):
+        identity().unseal(sealed)
+
+
+def test_a_nonce_s_signature_is_plain_ed25519() -> None:
+    signature = identity().sign_nonce(b"tAPYNa_-3pc3TEs")
+    assert bindings.crypto_sign_open(signature + b"tAPYNa_-3pc3TEs", bytes.fromhex(identity().node_id))
+
+
+@pytest.mark.parametrize("nonce", [b"", b"short", b"skywire order\0{}", b"a" * 65, b"has space in", b"line\nlines"])
+def test_what_is_no_nonce_is_not_signed(nonce: bytes) -> None:
+    with pytest.raises(SignatureError, match="not a nonce"):
+        identity().sign_nonce(nonce)
+
+
+def test_issuers_of_one_secret_differ_by_their_use() -> None:
+    secret = Secret(bytes(range(32)))
+    one, other = Issuer(secret, b"one"), Issuer(secret, b"other")
+    assert one.public != other.public
+    assert one.public == Issuer(secret, b"one").public
+    assert bindings.crypto_sign_open(one.sign(b"text") + b"text", one.public) == b"text"
+    assert bytes(range(32)).hex() not in repr(one)
