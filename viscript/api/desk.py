@@ -104,7 +104,7 @@ class Desk:
             signal_address=str(self._address),
             config=self._launcher.config.source,
             trouble=self._launcher.trouble,
-            ended=self._launcher.ended(),
+            ended=self._launcher.ended()[::-1],
         )
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 MAX_TEXT_BYTES = 32 * 1024
 MAX_DEPLOYED = 100
 FORBIDDEN_VARIABLES = re.compile(
-    r"(LD_|PYTHON|SIGNAL_|VISCRIPT_|BASH_|GLIBC_|MALLOC_).*|ENV|PATH|IFS|HOME|GCONV_PATH|NLSPATH|PERL5.*|NODE_OPTIONS|RUBY.*"
+    r"(LD_|PYTHON|SIGNAL_|VISCRIPT_|BASH_|GLIBC_|MALLOC_|OPENSSL_|PERL|NODE_|RUBY|LUA_|JAVA_|JDK_|_JAVA_|GIT_).*"
+    r"|ENV|PATH|IFS|HOME|GCONV_PATH|NLSPATH|LOCPATH|SHELLOPTS|PS4"
 )
 """What would make a program load other code than its own, or speak for another."""
 
@@ -44,11 +45,14 @@ def check_deployable(name: str, entry: App, known: Config) -> None:
     """Raises UsageError for an entry that may not be added beside those known."""
     if not NAME.fullmatch(name) or entry.name != name:
         raise UsageError(f"'{name[:80]}' is not an application's name")
-    same = [app for app in (*known.apps.values(), *_packaged()) if app.path == entry.path]
+    same = [app for app in known.apps.values() if app.path == entry.path]
+    same = same or [app for app in _packaged() if app.path == entry.path]
     if not same:
         raise UsageError(f"'{name}': path '{entry.path[:200]}' is not one that this machine's configuration names")
     if entry.user is not None:
         raise UsageError(f"'{name}': 'user' cannot be deployed (write it into this machine's own configuration)")
+    if all(app.user is not None for app in same):
+        raise UsageError(f"'{name}': such a program runs as user '{same[0].user}' here, which cannot be deployed")
     forbidden = next((variable for variable in entry.env if FORBIDDEN_VARIABLES.fullmatch(variable)), None)
     if forbidden is not None:
         raise UsageError(f"'{name}': variable '{forbidden}' cannot be deployed")
@@ -71,7 +75,7 @@ def render_entry(name: str, entry: App) -> str:
 def write_entry(directory: Path, name: str, text: str) -> None:
     """Whole or not at all, also when the power goes. Raises StartError."""
     try:
-        directory.mkdir(mode=0o755, exist_ok=True)
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         files = {file.name for file in directory.glob("*.yaml")} - {f"{name}.yaml"}
         if len(files) >= MAX_DEPLOYED:
             raise StartError(f"{len(files)} applications are deployed, which is the most there may be")

@@ -25,7 +25,7 @@ class Restart(enum.Enum):
     ALWAYS = "always"
 
 
-class App(msgspec.Struct, frozen=True):
+class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A configured program. `path` is as written; `memory_max` is bytes, `cpu_weight` is systemd's 1 to
     10000; `user` None is the backend's choice; `after` names applications to be up before this one starts.
     """

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.viscript.daemon import Daemon
+from tests.viscript.launcher.backends import wait_until
 from viscript.api.client import ApiClient, RefusedError
-from viscript.api.model import AskStatus, PingApp, PingTime, Status
+from viscript.api.model import AskStatus, PingApp, PingTime, RunningApp, Start, Status
 from viscript.api.socket_file import make_listener
 from viscript.api.wire import LineReader
 from viscript.errors import DaemonAwayError, DaemonBusyError, ProtocolError, ViscriptError
@@ -96,6 +97,20 @@ def test_the_socket_is_for_its_group_and_replaces_a_stale_one(tmp_path: Path) ->
             make_listener(path, None)
     with pytest.raises(ViscriptError, match="group 'no-such-group' does not exist"):
         make_listener(tmp_path / "other", "no-such-group")
+
+
+def test_an_entry_with_a_key_that_nobody_knows_is_refused(daemon: Daemon) -> None:
+    entry = b'{"name":"x","path":"bin/parrot","cage":"tight"}'
+    (reply,) = exchange(daemon, b'{"id":1,"request":{"do":"deploy","app":"x","entry":%s}}\n' % entry, 1)
+    assert "unknown field `cage`" in str(reply["error"])
+
+
+def test_what_ended_last_is_told_first(daemon: Daemon) -> None:
+    with daemon.api() as api:
+        for number in (1, 2):
+            api.call(Start("brief"), RunningApp)
+            wait_until(lambda number=number: len(api.call(AskStatus(), Status).ended) == number)
+        assert [ended.id for ended in api.call(AskStatus(), Status).ended] == [3, 2]
 
 
 def test_nobody_there_is_told_as_such(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from viscript.launcher.deploy import MAX_DEPLOYED, check_deployable, render_entr
 from viscript.launcher.model import App, Config, Restart
 
 KNOWN = parse_config(
-    "apps: {vpn: {path: bin/vpn}, big: {path: bin/big, memory_max: 256M}, other: {path: bin/vpn, user: nobody}}",
+    "apps: {vpn: {path: bin/vpn}, big: {path: bin/big, memory_max: 256M}, other: {path: bin/vpn, user: nobody},"
+    " guest: {path: bin/guest, user: nobody}}",
     "known",
 )
 ENTRY = App("vpn-2", "bin/vpn", default_args=("yes", "1"), restart=Restart.ALWAYS, autostart=True, after=("vpn",))
@@ -64,6 +65,8 @@ def test_an_entry_of_a_known_program_may_be_added() -> None:
         ({"env": {"LD_PRELOAD": "x"}}, "variable 'LD_PRELOAD'"),
         ({"env": {"PYTHONPATH": "x"}}, "variable 'PYTHONPATH'"),
         ({"env": {"PATH": "x"}}, "variable 'PATH'"),
+        ({"env": {"OPENSSL_CONF": "x"}}, "variable 'OPENSSL_CONF'"),
+        ({"path": "bin/guest"}, "runs as user 'nobody' here"),
         ({"env": {"A B": "x"}}, "a variable's name"),
         ({"memory_max": 129 << 20}, "memory_max 135266304 is over the 134217728 bytes"),
         ({"cpu_weight": 0}, "1 to 10000"),
@@ -94,6 +97,17 @@ def test_an_entry_is_replaced_whole(tmp_path: Path) -> None:
     assert [file.name for file in folder.iterdir()] == ["vpn-2.yaml"]
     assert (folder / "vpn-2.yaml").read_text() == "second"
     assert (folder / "vpn-2.yaml").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_machine_without_a_configuration_of_its_own_gets_a_folder(tmp_path: Path) -> None:
+    write_entry(tmp_path / "viscript" / "apps.d", "at", "first")
+    assert (tmp_path / "viscript" / "apps.d" / "at.yaml").read_text() == "first"
+
+
+def test_this_machines_own_limits_go_before_the_packaged_ones() -> None:
+    known = parse_config("apps: {at: {path: bin/apptracker, memory_max: 64M, user: nobody}}", "known")
+    with pytest.raises(UsageError, match="runs as user 'nobody' here"):
+        check_deployable("at-2", App("at-2", "bin/apptracker"), known)
 
 
 def test_there_is_an_end_to_deploying(tmp_path: Path) -> None:
