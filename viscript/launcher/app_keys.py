@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
-SIZE = re.compile(r"([0-9]+)([KMG]?)")
+SIZE = re.compile(r"([0-9]{1,19})([KMG]?)")
+MAX_SIZE = 2**63 - 1
+"""Bytes that systemd and a line of the API can say."""
 
 
 def parse_size(text: str) -> int | None:
-    """Bytes of `128M`, `1G`, `65536`; None when it is not of that form."""
+    """Bytes of `128M`, `1G`, `65536`; None when it is not of that form, or more than any machine has."""
     match = SIZE.fullmatch(text)
-    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match else None
+    size = int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]] if match else None
+    return size if size is None or size <= MAX_SIZE else None
 
 
 def _size(reader: NodeReader, node: yaml.Node, key: str) -> int:

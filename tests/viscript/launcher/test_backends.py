@@ -19,8 +19,9 @@ from tests.viscript.launcher.backends import (
     wait_until,
 )
 from viscript.errors import StartError
-from viscript.launcher.model import Process, Signal
+from viscript.launcher.model import App, Launch, Process, Signal
 from viscript.launcher.process.door import Backend
+from viscript.launcher.process.group import GroupBackend
 from viscript.launcher.process.procfs import is_running
 
 
@@ -70,6 +71,12 @@ def test_a_stubborn_program_goes_by_kill(backend: Backend, tmp_path: Path) -> No
 def test_a_program_that_is_not_there_is_said_to_be(backend: Backend, tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"missing.*No such file"):
         asyncio.run(backend.start(launch(tmp_path, "missing")))
+
+
+def test_a_folder_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
+    app = App("lost", "/bin/true", cwd=str(tmp_path / "none"))
+    with pytest.raises(StartError, match=f"^cannot start '/bin/true': cwd '{tmp_path}/none': No such file"):
+        asyncio.run(GroupBackend(tmp_path).start(Launch(2, app, (), (app.path,), {})))
 
 
 def test_running_programs_are_found_by_their_records(backend: Backend, tmp_path: Path) -> None:

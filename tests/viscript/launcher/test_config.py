@@ -70,6 +70,10 @@ def test_optional_keys_have_units() -> None:
         ("apps:\n  a:\n    path: p\n    path: q\n", r"c\.yaml:4: key 'path' is given twice"),
         ("apps:\n  a:\n    path: p\n    default_args: x\n", r"c\.yaml:4: .*expected a list"),
         (
+            "apps:\n  a:\n    path: p\n    memory_max: 9999999999999999G\n",
+            r"c\.yaml:4: .*expected a size in bytes.*'9999999999999999G'",
+        ),
+        (
             "apps:\n  a:\n    path: p\n    memory_max: lots\n",
             r"c\.yaml:4: .*expected a size in bytes.*'lots'",
         ),

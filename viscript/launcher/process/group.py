@@ -66,8 +66,7 @@ class GroupBackend:
             child = self._spawn(launch, account)
         except (OSError, ValueError) as error:
             self._forget(launch.id)
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise StartError(f"cannot start '{launch.command[0]}': {reason}") from error
+            raise StartError(f"cannot start '{launch.command[0]}': {_explain(error, launch)}") from error
         self._children[child.pid] = child
         process = read_process(child.pid)
         # A zombie of ours keeps its number: the watcher then reports the exit as of any other program.
@@ -202,3 +201,11 @@ def settle_account(app: App) -> Account | None:
             " (run viscript as root, or take 'user' out of its entry)"
         )
     return account
+
+
+def _explain(error: OSError | ValueError, launch: Launch) -> str:
+    """The kernel's reason, with what it was about when that is not the program."""
+    if not isinstance(error, OSError):
+        return str(error)
+    elsewhere = launch.app.cwd is not None and error.filename == launch.app.cwd
+    return f"cwd '{launch.app.cwd}': {error.strerror}" if elsewhere else error.strerror
