@@ -207,5 +207,5 @@ def _explain(error: OSError | ValueError, launch: Launch) -> str:
     """The kernel's reason, with what it was about when that is not the program."""
     if not isinstance(error, OSError):
         return str(error)
-    elsewhere = launch.app.cwd is not None and error.filename == launch.app.cwd
-    return f"cwd '{launch.app.cwd}': {error.strerror}" if elsewhere else error.strerror
+    reason, cwd = error.strerror or str(error), launch.app.cwd
+    return f"cwd '{cwd}': {reason}" if cwd is not None and error.filename == cwd else reason
