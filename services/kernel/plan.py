@@ -171,8 +171,6 @@ def take(state: dict[Key, Fact], change: Change) -> None:
 
 
 def forget(state: dict[Key, Fact], fact: Fact) -> None:
-    if isinstance(fact, AllowedIp) and state.get(fact.key) != fact:
-        return
     state.pop(fact.key, None)
     if isinstance(fact, Link | Device | Peer | Rules):
         for other in [other for other in state.values() if needs(other) == fact.key]:

@@ -51,6 +51,23 @@ class Host:
                 return True
         return False
 
+    def pings_in_vain(self, address: object, *options: str) -> None:
+        """Sends three pings and waits a moment for answers, which must not come."""
+        words = [*self.inside(), "ping", "-c3", "-i0.05", "-W0.3", *options, str(address)]
+        assert subprocess.run(words, capture_output=True, check=False, timeout=DEADLINE_S).returncode == 1, words
+
+    def python(self, *words: str) -> bool:
+        """Whether a short program ends well."""
+        done = subprocess.run([*self.inside(), sys.executable, *words], capture_output=True, check=False, timeout=30)
+        return done.returncode == 0
+
+    def popen(self, *words: str) -> subprocess.Popen[bytes]:
+        """A program that says a line once it is ready."""
+        started = subprocess.Popen([*self.inside(), sys.executable, *words], stdout=subprocess.PIPE)
+        assert started.stdout is not None
+        assert started.stdout.readline() == b"\n"
+        return started
+
     def call(self, verb: str, *words: object) -> Any:
         result, _ = self.timed(verb, *words)
         return result
@@ -99,18 +116,12 @@ def cable(left: Host, right: Host, number: int) -> None:
         ip("-n", host.name, "link", "set", name, "up")
 
 
-def switch(name: str, *hosts: Host) -> Host:
-    """One more namespace with a bridge in it; each host's interface `lan` has 10.1.0.<its place, from 1>."""
-    middle = Host(name)
-    ip("-n", middle.name, "link", "add", "br", "type", "bridge")
-    ip("-n", middle.name, "link", "set", "br", "up")
+def joined(middle: Host, *hosts: Host) -> None:
+    """Every host has a cable to the middle, which routes; its own address is 10.0.<its place, from 1>.1."""
+    middle.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
     for place, host in enumerate(hosts, 1):
-        port = f"p{place}"
-        ip("link", "add", port, "netns", middle.name, "type", "veth", "peer", "name", "lan", "netns", host.name)
-        ip("-n", middle.name, "link", "set", port, "up", "master", "br")
-        ip("-n", host.name, "address", "add", f"10.1.0.{place}/24", "dev", "lan")
-        ip("-n", host.name, "link", "set", "lan", "up")
-    return middle
+        cable(host, middle, place)
+        ip("-n", host.name, "route", "add", "default", "via", f"10.0.{place}.2")
 
 
 def sweep() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface, IPv6Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kernel.errors import WantedError
@@ -36,11 +36,12 @@ from services.kernel.model import (
 )
 from services.kernel.plan import amend, is_settled, must_rebuild, needs, plan, renew, take, want
 
+EXAMPLES = 100
 KEYS = [bytes([number]) * 32 for number in range(1, 4)]
 ROUTES = [IPv6Address(f"fd52::{number}") for number in range(1, 6)]
 NETWORKS = [IPv6Network(address) for address in ROUTES]
 ENDS = [Endpoint(IPv4Address("10.0.0.1"), 1), Endpoint(IPv6Address("fd52::1"), 2), None]
-WIRES = [wire_name(FIRST_VNI + number) for number in range(2)]
+WIRES = [wire_name(FIRST_VNI + 1)]
 DEVICES = [LINKS, SESSIONS]
 
 
@@ -50,38 +51,52 @@ def wires(name: str, mtu: int, remote: int) -> Link:
 
 
 one_of = st.sampled_from
-facts = st.one_of(
-    st.builds(Rules, one_of(["a", "b"])),
-    st.builds(Link, one_of(DEVICES), st.just(LinkKind.WIREGUARD), one_of([1400, 1420]), st.none(), st.booleans()),
-    st.builds(wires, one_of(WIRES), one_of([1400, 1450]), one_of([1, 2])),
-    st.builds(Device, one_of(DEVICES), one_of(KEYS), one_of([1, 2])),
-    st.builds(Address, one_of([*DEVICES, *WIRES, "lo"]), one_of([IPv6Interface(address) for address in ROUTES])),
-    st.builds(Forwarding, one_of([*DEVICES, *WIRES])),
-    st.builds(Peer, one_of(DEVICES), one_of(KEYS), one_of(ENDS), one_of([0, 25])),
-    st.builds(AllowedIp, one_of(DEVICES), one_of(NETWORKS), one_of(KEYS)),
-    st.builds(Route, one_of(NETWORKS), one_of([*DEVICES, *WIRES, "eth0"]), mtu=one_of([None, 1340])),
+
+
+@st.composite
+def tunnels(draw: st.DrawFn) -> list[Fact]:
+    """The WireGuard interfaces with peers, each network with one of them."""
+    found: list[Fact] = []
+    for name in draw(st.sets(one_of(DEVICES), min_size=1)):
+        found += [Link(name, LinkKind.WIREGUARD, draw(one_of([1400, 1420])), None, draw(st.booleans()))]
+        found += [Device(name, draw(one_of(KEYS)), draw(one_of([1, 2])))]
+        peers = draw(st.lists(one_of(KEYS), unique=True, min_size=1))
+        found += [Peer(name, key, draw(one_of(ENDS)), draw(one_of([0, 25]))) for key in peers]
+        owners = [(network, draw(one_of([*peers, None]))) for network in NETWORKS]
+        found += [AllowedIp(name, network, key) for network, key in owners if key]
+    return found
+
+
+wired = st.builds(wires, one_of(WIRES), one_of([1400, 1450]), one_of([1, 2]))
+places = [*DEVICES, *WIRES]
+others = st.one_of(
+    st.builds(Address, one_of([*places, "lo"]), one_of([IPv6Interface(address) for address in ROUTES])),
+    st.builds(Forwarding, one_of(places)),
+    st.builds(Route, one_of(NETWORKS), one_of([*places, "eth0"]), mtu=one_of([None, 1340])),
     st.builds(Rule, one_of([1, 2]), one_of([3, 4])),
     st.builds(outer, one_of(ROUTES)),
     st.builds(pair, one_of(DEVICES), one_of(ROUTES), one_of(ROUTES)),
 )
+tables = st.lists(st.builds(Rules, one_of(["a", "b"])), max_size=1)
 
 
-def whole(found: list[Fact]) -> State:
+def whole(*lists: list[Fact]) -> dict[Key, Fact]:
     """One fact of each key, without those that lack what they need."""
-    state: dict[Key, Fact] = {fact.key: fact for fact in found}
-    while lacking := [fact for fact in state.values() if lacks(fact, state)]:
-        for fact in lacking:
-            del state[fact.key]
-    return want(state.values())
+    state: dict[Key, Fact] = {fact.key: fact for facts in lists for fact in facts}
+    while lacking := [key for key, fact in state.items() if (needed := needs(fact)) and needed not in state]:
+        for key in lacking:
+            del state[key]
+    return state
 
 
-def lacks(fact: Fact, state: State) -> bool:
-    needed = needs(fact)
-    keyless = isinstance(fact, Link) and fact.kind is LinkKind.WIREGUARD and (Device, fact.name) not in state
-    return keyless or (needed is not None and needed not in state)
-
-
-states = st.lists(facts, max_size=60).map(whole)
+states: st.SearchStrategy[State] = st.builds(
+    whole, tables, tunnels(), st.lists(wired, max_size=1), st.lists(others, max_size=30)
+)
+wishes = states.map(lambda state: want(state.values()))
+foreigners = st.lists(st.builds(Link, one_of(places), st.just(LinkKind.FOREIGN), st.just(1500)))
+founds: st.SearchStrategy[State] = st.builds(
+    whole, tables, tunnels(), st.lists(wired, max_size=1), st.lists(others, max_size=30), foreigners
+)
 
 
 def known_endpoints(state: State) -> State:
@@ -89,17 +104,28 @@ def known_endpoints(state: State) -> State:
     return {key: Peer(fact.device, fact.public_key) if isinstance(fact, Peer) else fact for key, fact in state.items()}
 
 
-@given(states, states)
+@settings(max_examples=EXAMPLES)
+@given(founds, wishes)
 def test_a_plan_leads_there_and_the_next_is_empty(actual: State, wanted: State) -> None:
     state = dict(actual)
     for change in plan(actual, wanted):
+        assert not asks_too_much(change, state)
         take(state, change)
     assert state.keys() == wanted.keys()
     assert all(is_settled(state[key], fact) for key, fact in wanted.items())
     assert plan(state, wanted) == []
 
 
-@given(states, states)
+def asks_too_much(change: Put | Drop, state: State) -> bool:
+    """No interface becomes another kind or goes elsewhere, and nothing is put where its ground is missing."""
+    fact, have = change.fact, state.get(change.fact.key)
+    if isinstance(change, Put) and isinstance(fact, Link) and isinstance(have, Link):
+        return (fact.kind, fact.vxlan) != (have.kind, have.vxlan)
+    return not can(change, state)
+
+
+@settings(max_examples=EXAMPLES)
+@given(founds, wishes)
 def test_what_stays_is_there_all_the_time(actual: State, wanted: State) -> None:
     state = dict(actual)
     fallen = {fact.key for fact in actual.values() if must_rebuild(fact, wanted)}
@@ -119,7 +145,8 @@ def falls(key: Key, state: State, fallen: set[Key]) -> bool:
     return True
 
 
-@given(states, states, st.data())
+@settings(max_examples=EXAMPLES)
+@given(founds, wishes, st.data())
 def test_half_done_is_completed(actual: State, wanted: State, data: st.DataObject) -> None:
     state = dict(actual)
     for change in plan(actual, wanted):
@@ -136,7 +163,8 @@ def can(change: Put | Drop, state: State) -> bool:
     return isinstance(change, Drop) or needed is None or needed in state
 
 
-@given(states, states)
+@settings(max_examples=EXAMPLES)
+@given(founds, wishes)
 def test_amending_is_planning_without_the_rest(actual: State, wanted: State) -> None:
     merged = {**actual, **wanted}
     state = dict(actual)
@@ -163,6 +191,12 @@ def test_sources_are_swapped_before_the_endpoint_moves() -> None:
     after = base(Peer(SESSIONS, KEYS[0], ENDS[1]), outer(ROUTES[1]))
     swap = [Put(outer(ROUTES[1])), Drop(outer(ROUTES[0]))]
     assert plan(before, after) == [*swap, Put(Peer(SESSIONS, KEYS[0], ENDS[1]))]
+
+
+def test_interfaces_are_never_unguarded() -> None:
+    state = base()
+    assert plan({}, state)[0] == Put(Rules("a"))
+    assert plan(state, {})[-1] == Drop(Rules("a"))
 
 
 def test_an_endpoint_that_is_not_wanted_stays() -> None:
