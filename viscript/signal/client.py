@@ -4,8 +4,8 @@
         await signal.wait_shutdown()              signal.shutdown.wait()
 
 It does nothing at all when SIGNAL_CLIENT is unset or "false". When the server goes away it comes back with
-growing pauses and registers again. It never ends the program itself: it tells, and in a thread (where nothing
-may be waiting) it also raises SIGTERM as an operator would.
+growing pauses and registers again. It never ends the program itself: it tells, and in a thread, where the program
+has never looked at `shutdown`, it also raises SIGTERM as an operator would.
 """
 
 from __future__ import annotations
@@ -34,6 +34,20 @@ CONNECT_DEADLINE_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 
 
+class Told(threading.Event):
+    """Set once, and knows whether the program has ever looked: one that does ends by itself, in its own time."""
+
+    looked = False
+
+    def is_set(self) -> bool:
+        self.looked = True
+        return super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.looked = True
+        return super().wait(timeout)
+
+
 class SignalClient:
     """One program's line to its server. `shutdown` is set once the server asked for it and the program's hook
     has run, in whichever thread.
@@ -44,7 +58,7 @@ class SignalClient:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = read_settings(os.environ) if settings is None else settings
-        self.shutdown = threading.Event()
+        self.shutdown = Told()
         self._handlers = Handlers()
         self._asked = asyncio.Event()
         self._registered = asyncio.Event()
@@ -169,5 +183,5 @@ class SignalClient:
         await self._handlers.prepare_shutdown()
         self.shutdown.set()
         self._asked.set()
-        if self._raise_sigterm:
+        if self._raise_sigterm and not self.shutdown.looked:
             os.kill(os.getpid(), process_signals.SIGTERM)

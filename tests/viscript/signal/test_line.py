@@ -76,6 +76,26 @@ def test_a_blocking_program_is_ended_by_sigterm_from_its_thread() -> None:
     run_with_server(work)
 
 
+@pytest.mark.parametrize("look", ["signal.shutdown.wait()", "while not signal.shutdown.is_set(): time.sleep(0.01)"])
+def test_a_blocking_program_that_looks_ends_in_its_own_time(look: str) -> None:
+    program = (
+        "import sys, time\n"
+        "from viscript.signal import SignalClient\n"
+        f"signal = SignalClient().run_in_thread()\n{look}\n"
+        "time.sleep(0.2)\n"
+        "sys.exit(3)\n"
+    )
+
+    async def work(server: SignalServer, address: Address) -> None:
+        environment = {**os.environ, **make_environment(address, 5)}
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment)
+        await server.wait_connected(5, 20)
+        assert await server.shutdown(5) == child.pid
+        assert await child.wait() == 3
+
+    run_with_server(work)
+
+
 def test_a_second_claim_to_a_live_id_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
