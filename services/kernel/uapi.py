@@ -35,10 +35,11 @@ class Uapi:
     def create(self, name: str) -> None:
         self._forget(name)
         wireguard_go.start(name)
+        self._set(name, [])  # it sets its own MTU before it answers, and would do so over ours
 
     def has(self, name: str) -> bool:
         try:
-            self._ask(name, "set=1\n\n")
+            self._set(name, [])
         except DoorError:
             return False
         return True

@@ -85,6 +85,13 @@ class Host:
             raise result
         return result, seconds
 
+    def end(self, program: str) -> None:
+        """Kills the one process of the namespace that was started with these words, and waits until it is gone."""
+        pids = [int(pid) for pid in ip("netns", "pids", self.name).split()]
+        (pid,) = [pid for pid in pids if program.split() == Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]]
+        os.kill(pid, signal.SIGKILL)
+        wait_gone(pid, time.monotonic() + DEADLINE_S)
+
     def crash(self) -> None:
         """The node process dies without a word; the next call starts another."""
         if self._agent:
