@@ -7,6 +7,7 @@ What running applications are asked is in `questions`, what they wrote in `logs`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -120,9 +121,10 @@ class Launcher:
         """Add the entry to the configuration, or replace it, and run it in its new form."""
         await self._backend.deploy(name, entry)
         self.reload()
-        for record in self.running():
+        for record in self._store.records():  # also of what is about to run again
             if record.app == name:
-                await self.shutdown(record.id)
+                with contextlib.suppress(NoSuchIdError):
+                    await self.shutdown(record.id)
         return await self.start(name, ())
 
     # Starting

@@ -21,7 +21,7 @@ from viscript.launcher.boot import autostart
 from viscript.launcher.config import load_config
 from viscript.launcher.lifecycle import Launcher
 from viscript.launcher.logs import Logs
-from viscript.launcher.model import Way
+from viscript.launcher.model import App, Way
 from viscript.launcher.process.door import Backend
 from viscript.launcher.running import Place
 from viscript.launcher.store import Store
@@ -155,6 +155,21 @@ def test_a_restart_that_is_to_come_can_be_called_off(play: Play, monkeypatch: py
         await until(desk.launcher.waiting)
         assert (await desk.launcher.shutdown(record.id)).way is Way.CALLED_OFF
         assert desk.store.records() == ()
+
+    play(scene)
+
+
+def test_what_is_deployed_anew_does_not_come_back_in_its_old_form(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restarts, "FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(restarts, "LONGEST_PAUSE_S", 60.0)
+
+    async def scene(desk: Desk) -> None:
+        await desk.launcher.start("hasty", ())
+        await until(desk.launcher.waiting)
+        entry = App("hasty", "run", daemon=True, default_args=("sleep", "60"), stop_timeout_s=0.3)
+        record = await desk.launcher.deploy("hasty", entry)
+        assert desk.launcher.waiting() == ()
+        assert [other.id for other in desk.store.records()] == [record.id]
 
     play(scene)
 
