@@ -30,7 +30,8 @@ def follow(talk: Talk, app_id: int, lines: int) -> None:
                 return
             part = line.call(ReadLog(app_id, offset=part.next_offset, wait_s=line.patience_s), LogPart)
     except KeyboardInterrupt:
-        return
+        if talk.live and not talk.as_json:
+            screen.say("")  # the terminal has shown ^C somewhere in a line
     finally:
         line.close()
 

@@ -119,6 +119,7 @@ def test_logs_are_followed_until_one_leaves_or_it_ends(daemon: Daemon, tmp_path:
             talk_with_parrot(other)
         terminal.wait_for("Marco")
         terminal.type("\x03")
+        terminal.wait_for("^C\r\n")
         assert terminal.wait_end() == 0
     with on_terminal(make_environment(daemon, tmp_path / "home"), *words) as terminal:
         terminal.wait_for("Marco")
