@@ -88,7 +88,14 @@ async def _open_signals(options: Options, signals: SignalServer) -> Place:
     """On a board an application is known by its unit's control group, over TCP; elsewhere by its process group,
     which only a UNIX socket tells.
     """
-    address = await signals.start(options.signal_address.host, options.signal_address.port)
+    wanted = options.signal_address
+    try:
+        address = await signals.start(wanted.host, wanted.port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StateError(
+            f"cannot listen for programs at '{wanted}': {reason} (give another --signal-address)"
+        ) from error
     if options.starter is not None:
         return Place(options.prefix, address)
     socket = options.state_dir / "signal.sock"

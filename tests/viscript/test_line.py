@@ -111,6 +111,17 @@ def test_a_second_daemon_is_turned_away(daemon: Daemon) -> None:
     assert "another viscript uses" in second.stderr
 
 
+def test_a_taken_port_is_named_with_a_way_out(daemon: Daemon, tmp_path: Path) -> None:
+    words = daemon.arguments()
+    words[words.index("--state-dir") + 1] = str(tmp_path / "second")
+    second = daemon.shell(*words)
+    assert (second.returncode, second.stderr.splitlines()[-1]) == (
+        1,
+        f"viscript: cannot listen for programs at '{daemon.signal_address}': Address already in use"
+        " (give another --signal-address)",
+    )
+
+
 def test_a_broken_configuration_is_shown_to_whoever_asks(tmp_path: Path) -> None:
     with run_daemon(tmp_path, "apps:\n  a: {path: p, demon: true}\n") as daemon:
         assert "config.yaml:2: unknown key 'demon' in apps.a" in daemon.say("apps")
