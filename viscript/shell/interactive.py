@@ -42,7 +42,8 @@ def run_interactive(daemon: ApiClient, history: Path | None, mend: Callable[[], 
     )
     while True:
         try:
-            run_line(daemon, session.prompt(PROMPT))
+            for line in session.prompt(PROMPT).splitlines():  # pasted lines are as many commands
+                run_line(daemon, line)
         except KeyboardInterrupt:
             daemon.close()  # whatever was being asked, its answer is not wanted any more
         except (EOFError, LeaveError):

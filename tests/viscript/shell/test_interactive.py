@@ -31,6 +31,13 @@ def test_a_person_types_and_leaves(daemon: Daemon, terminal: Terminal) -> None:
     assert "+start deaf 'Two Words'" in history.read_text()
 
 
+def test_pasted_lines_are_commands_each(terminal: Terminal) -> None:
+    terminal.wait_for("viscript>")
+    terminal.type("\x1b[200~version\nnonsense\nquit\n\x1b[201~\r")
+    assert "viscript 0.1.0" in terminal.wait_for('"nonsense" is an unknown command.')
+    assert terminal.wait_end() == 0
+
+
 def test_names_complete(terminal: Terminal) -> None:
     terminal.wait_for("viscript>")
     for typed, shown in (("star", "r"), ("\t", "t"), (" appt", "t"), ("\t", "racker"), (" 127.0.0.1:0\r", "(ID: 2,")):
