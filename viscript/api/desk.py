@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 
 class Boards(Protocol):
-    """The boards of the cluster, this one among them."""
+    """The boards of the cluster, this one among them; `trouble` is why it is not as its configuration says."""
+
+    trouble: str
 
     async def nodes(self) -> Nodes: ...
 
@@ -103,7 +105,7 @@ class Desk:
             connected=len(self._signals.connected()),
             signal_address=str(self._address),
             config=self._launcher.config.source,
-            trouble=self._launcher.trouble,
+            trouble="; ".join(filter(None, (self._launcher.trouble, self.cluster.trouble if self.cluster else ""))),
             ended=self._launcher.ended()[::-1],
         )
 

@@ -110,8 +110,7 @@ class Cluster:
         status = msgspec.json.decode(reply.result, type=Status)
         if reply.node in self._boards:
             return Node(reply.node, address, self._boards[reply.node].read_rtt_s(), status)
-        trouble = "; ".join(filter(None, (status.trouble, self.trouble)))
-        return Node(reply.node, address, 0.0, msgspec.structs.replace(status, trouble=trouble))
+        return Node(reply.node, address, 0.0, status)
 
 
 def fit(replies: tuple[NodeReply, ...], room: int) -> tuple[NodeReply, ...]:
