@@ -1,0 +1,186 @@
+"""Buckets and streams of the bus, for managers: nats-py's words in, ours out. The other half of that door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+import nats.errors
+import nats.js.errors
+from nats.js import api
+from nats.js.kv import KeyValue
+
+from services.manager.bus import Bus, Entry
+from services.manager.errors import BusError, ConflictError
+
+T = TypeVar("T")
+
+LIST_WITHIN_S = 30.0
+OPEN_WITHIN_S = 60.0
+GO_ON_WITHIN_S = 15.0
+"""What may be asked twice is, for so long: when a server dies, its streams choose another leader first."""
+
+AGAIN_S = 0.25
+
+
+class Shape(NamedTuple):
+    """`leased_s`: how long a value stays unless it is put again; None is for ever."""
+
+    name: str
+    in_memory: bool
+    max_bytes: int
+    leased_s: float | None = None
+
+
+class Bucket:
+    """Keys and values, the same on every server. Every method raises BusError."""
+
+    def __init__(self, values: KeyValue, name: str) -> None:
+        self._values = values
+        self.name = name
+
+    async def get(self, key: str) -> Entry | None:
+        try:
+            found = await _patiently(lambda: self._values.get(key), f"get '{key}' from '{self.name}'")
+        except _MissingError:
+            return None
+        return Entry(found.value or b"", found.revision or 0)
+
+    async def put(self, key: str, value: bytes) -> int:
+        return await _patiently(lambda: self._values.put(key, value), f"put '{key}' into '{self.name}'")
+
+    async def create(self, key: str, value: bytes) -> int:
+        """Raises ConflictError where there is one."""
+        return await _told(self._values.create(key, value), f"create '{key}' in '{self.name}'")
+
+    async def update(self, key: str, value: bytes, revision: int) -> int:
+        """Raises ConflictError unless that is still its revision."""
+        return await _told(self._values.update(key, value, last=revision), f"update '{key}' in '{self.name}'")
+
+    async def delete(self, key: str) -> None:
+        """Leaves a mark, which followers are told and `tidy` removes."""
+        await _patiently(lambda: self._values.purge(key), f"delete '{key}' from '{self.name}'")
+
+    async def tidy(self) -> None:
+        """Removes marks older than half an hour."""
+        await _told(self._values.purge_deletes(), f"tidy '{self.name}'")
+
+    async def all(self, below: str = ">") -> dict[str, Entry]:
+        """Every key that matches."""
+        what = f"list '{below}' of '{self.name}'"
+        watcher = await _told(self._values.watch(below, ignore_deletes=True), what)
+        found: dict[str, Entry] = {}
+        try:
+            async with asyncio.timeout(LIST_WITHIN_S):
+                async for entry in watcher:
+                    if entry is None:
+                        break
+                    found[entry.key] = Entry(entry.value or b"", entry.revision or 0)
+        except TimeoutError:
+            raise BusError(f"cannot {what}: no end of it within {LIST_WITHIN_S:g} s") from None
+        finally:
+            await _told(watcher.stop(), what)  # type: ignore[no-untyped-call]
+        return found
+
+    async def follow(self, below: str = ">") -> AsyncIterator[tuple[str, Entry | None]]:
+        """What is there, then every change: None is a key that was deleted. A lease that ran out is not told."""
+        what = f"follow '{below}' of '{self.name}'"
+        watcher = await _told(self._values.watch(below), what)
+        try:
+            async for entry in watcher:
+                if entry is not None:
+                    gone = entry.operation is not None
+                    yield entry.key, None if gone else Entry(entry.value or b"", entry.revision or 0)
+        finally:
+            await _told(watcher.stop(), what)  # type: ignore[no-untyped-call]
+
+
+class Log:
+    """A stream that only grows."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._stream = bus.jetstream()
+        self.name = name
+
+    async def append(self, subject: str, value: bytes, once: str) -> int:
+        """Its place. The same `once` within two minutes is one entry."""
+        ack = await _told(
+            self._stream.publish(f"{self.name}.{subject}", value, headers={"Nats-Msg-Id": once}),
+            f"append to '{self.name}'",
+        )
+        return ack.seq
+
+    async def read(self, place: int) -> Entry | None:
+        try:
+            found = await _told(self._stream.get_msg(self.name, seq=place), f"read {place} of '{self.name}'")
+        except _MissingError:
+            return None
+        return Entry(found.data or b"", place)
+
+
+async def open_bucket(bus: Bus, shape: Shape, replicas: int) -> Bucket:
+    """Made where it is missing; a cluster that has no leader yet is waited for."""
+    config = api.KeyValueConfig(
+        bucket=shape.name,
+        ttl=shape.leased_s,
+        max_bytes=shape.max_bytes,
+        storage=api.StorageType.MEMORY if shape.in_memory else api.StorageType.FILE,
+        replicas=replicas,
+        direct=True,
+    )
+    what = f"open bucket '{shape.name}'"
+    return Bucket(await _patiently(lambda: bus.jetstream().create_key_value(config), what, OPEN_WITHIN_S), shape.name)
+
+
+async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int) -> Log:
+    config = api.StreamConfig(
+        name=name,
+        subjects=[f"{name}.>"],
+        storage=api.StorageType.FILE,
+        num_replicas=replicas,
+        max_bytes=max_bytes,
+        discard=api.DiscardPolicy.NEW,
+        duplicate_window=120,
+        deny_delete=True,
+        deny_purge=True,
+    )
+    await _patiently(lambda: bus.jetstream().add_stream(config), f"open stream '{name}'", OPEN_WITHIN_S)
+    return Log(bus, name)
+
+
+class _MissingError(BusError):
+    """There is no such key or place."""
+
+
+async def _patiently(make: Callable[[], Awaitable[T]], what: str, within_s: float = GO_ON_WITHIN_S) -> T:
+    """Asks again while nobody answers: for what may be done twice."""
+    clock = asyncio.get_running_loop().time
+    give_up = clock() + within_s
+    while True:
+        try:
+            return await _told(make(), what)
+        except (_MissingError, ConflictError, _RefusedError):
+            raise
+        except BusError:
+            if clock() + AGAIN_S > give_up:
+                raise
+        await asyncio.sleep(AGAIN_S)
+
+
+class _RefusedError(BusError):
+    """Asked wrongly, or full: asking again does not help."""
+
+
+async def _told(asked: Awaitable[T], what: str) -> T:
+    """nats-py's errors as ours."""
+    try:
+        return await asked
+    except nats.js.errors.KeyWrongLastSequenceError:
+        raise ConflictError(f"cannot {what}: somebody else changed it first") from None
+    except nats.js.errors.NotFoundError:
+        raise _MissingError(f"cannot {what}: there is none") from None
+    except (nats.js.errors.BadRequestError, nats.js.errors.InvalidKeyError) as error:
+        raise _RefusedError(f"cannot {what}: {error}") from None
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise BusError(f"cannot {what}: {error or 'no answer in time'}") from None

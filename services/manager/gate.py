@@ -1,0 +1,83 @@
+"""Keeps the server's list of who may not connect equal to what the store says: expelled nodes, and muted floods.
+
+A change reaches every server of the cluster through NATS's system account, which closes the connections of who is new
+on the list. The same list goes into the configuration, for the server's next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+
+import msgspec
+
+from services.keys import NodeId
+from services.manager.bus import Bus
+from services.manager.credentials import Authority
+from services.manager.errors import BusError, EngineError
+from services.manager.store import Store
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 10.0
+"""Also without a change: a mute runs out unsaid."""
+
+
+class Gate:
+    """`configure` is given the account tokens for the server's next start."""
+
+    def __init__(
+        self, authority: Authority, system: Bus, store: Store, configure: Callable[[dict[str, str]], None]
+    ) -> None:
+        self._authority, self._system, self._store, self._configure = authority, system, store, configure
+        self._refused: frozenset[NodeId] = frozenset()
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """The list of now is in force when it returns. Raises BusError, EngineError."""
+        await self._apply(await self._store.refused())
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._keep()),
+            *(loop.create_task(self._hear(follow)) for follow in self._store.follows_of_refused()),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_S):
+                    await self._news.wait()
+            self._news.clear()
+            try:
+                refused = await self._store.refused()
+                if refused != self._refused:
+                    await self._apply(refused)
+            except (BusError, EngineError) as error:
+                log.warning("the list of refused nodes is not in force: %s", error)
+
+    async def _hear(self, follow: Callable[[], AsyncIterator[object]]) -> None:
+        while True:
+            try:
+                async for _ in follow():
+                    self._news.set()
+            except BusError as error:
+                log.warning("changes of refused nodes are seen late: %s", error)
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _apply(self, refused: Collection[NodeId]) -> None:
+        tokens = self._authority.account_tokens(refused)
+        self._configure(tokens)
+        account = self._authority.mesh_account
+        answer = await self._system.ask(f"$SYS.REQ.ACCOUNT.{account}.CLAIMS.UPDATE", tokens[account].encode())
+        told = msgspec.json.decode(answer)
+        if not isinstance(told, dict) or "error" in told:
+            raise BusError(f"the server refuses the list of expelled nodes: {told}")
+        self._refused = frozenset(refused)

@@ -1,0 +1,54 @@
+"""What the buckets hold besides node records (`record`) and the route computer's links (`routes.model`). Pure words."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+import msgspec
+
+from services.keys import NodeId
+
+
+class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one hop holds of one route: its neighbours towards both ends; None where it is that end itself.
+
+    `route` is the route id in hex. With `gone` the hop drops it. `mtu` is the path's.
+    """
+
+    route: str
+    initiator_side: NodeId | None
+    responder_side: NodeId | None
+    mtu: int
+    gone: bool = False
+
+
+class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Offered by a node and signed by it; no `open_to` means anyone."""
+
+    node_id: NodeId
+    name: str
+    port: int
+    sequence: int
+    open_to: tuple[str, ...] = ()
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One durable fact; `once` is its own id, by which it is written once."""
+
+    once: str
+    what: str
+    of: NodeId
+    at_unix_s: int
+    body: msgspec.Raw
+
+
+class Expelled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    at_unix_s: int
+    reason: str
+
+
+class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a manager is: its id and, within the mesh, its bus."""
+
+    manager: NodeId
+    address: IPv6Address

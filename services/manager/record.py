@@ -1,0 +1,86 @@
+"""A node's record of itself, pure: made and signed by the node, checked by whoever is handed it, also by other nodes.
+
+The sequence is kept on the node's disk and rises with every change, so an old record cannot bring an old link key
+back. Addresses are written out and computed anew here: a record whose address is not that of its key is refused.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+import msgspec
+
+from services.addresses import check_link, check_session, link_address, session_address
+from services.errors import IdentityError
+from services.keys import Identity, NodeId, read_curve_key, wireguard_text
+from services.manager.errors import OlderError, WordsError
+from services.manager.signed import read, sign
+
+PURPOSE = "skywire node record"
+MAX_ENDPOINTS = 16
+
+
+class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`endpoints` are `address:port` of the underlay, the best first; `link_key` as WireGuard writes it."""
+
+    node_id: NodeId
+    sequence: int
+    link_key: str
+    link_address: IPv6Address
+    session_address: IPv6Address
+    endpoints: tuple[str, ...] = ()
+    version: str = ""
+    relays: bool = False
+
+
+def make_record(
+    identity: Identity, sequence: int, endpoints: tuple[str, ...], version: str, *, relays: bool = False
+) -> NodeRecord:
+    return NodeRecord(
+        identity.node_id,
+        sequence,
+        wireguard_text(identity.link_key),
+        link_address(identity.link_key),
+        session_address(identity.node_id),
+        endpoints,
+        version,
+        relays,
+    )
+
+
+def sign_record(identity: Identity, record: NodeRecord) -> bytes:
+    _check(identity.node_id, record)
+    return sign(identity, PURPOSE, record)
+
+
+def read_record(data: bytes, known: NodeRecord | None = None) -> NodeRecord:
+    """The record, true to its signature, its addresses and what was known. Raises WordsError or OlderError.
+
+    The very record that is known passes: nodes say it again.
+    """
+    by, record = read(data, PURPOSE, NodeRecord)
+    _check(by, record)
+    if known is None or record == known:
+        return record
+    if known.node_id != record.node_id:
+        raise WordsError(f"a record of node '{record.node_id}' in the place of that of '{known.node_id}'")
+    if record.sequence <= known.sequence:
+        raise OlderError(
+            f"node '{record.node_id}' sent record {record.sequence}, and {known.sequence} is known (a replay, or its "
+            "sequence was lost: it joins again with a higher one)"
+        )
+    return record
+
+
+def _check(by: NodeId, record: NodeRecord) -> None:
+    if record.node_id != by:
+        raise WordsError(f"a record of node '{record.node_id}', signed by '{by}'")
+    if record.sequence < 1:
+        raise WordsError(f"a record's sequence is 1 or more, not {record.sequence}")
+    if len(record.endpoints) > MAX_ENDPOINTS or any(len(text) > 80 for text in (*record.endpoints, record.version)):
+        raise WordsError(f"the record of node '{by}' has more endpoints than {MAX_ENDPOINTS}, or too long ones")
+    try:
+        check_link(read_curve_key(record.link_key), record.link_address)
+        check_session(record.node_id, record.session_address)
+    except IdentityError as error:
+        raise WordsError(f"the record of node '{by}' is false: {error}") from None

@@ -1,0 +1,230 @@
+"""What the managers know, shared by all of them: words in and out, each checked on the way in and again on the way out.
+
+    nodes     signed records                                file, until expelled
+    links     what each node measured of its neighbours     memory, leased
+    labels    orders, one per node and route                file
+    services  what nodes offer, signed by them              memory, leased
+    expelled  who may not come back unadmitted              file
+    muted     who flooded, and must be silent for a while   memory, leased
+    ledger    facts that are never taken back               file, append only
+
+A card is written only for the file ones. Nodes write nothing here themselves (see `subjects`). Leases run on each
+server's own clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from services.addresses import read_route_id
+from services.errors import IdentityError
+from services.keys import NodeId, read_node_id
+from services.manager.bucket import Bucket, Log, Shape, open_bucket, open_log
+from services.manager.bus import Bus
+from services.manager.errors import WordsError
+from services.manager.model import Expelled, Label, LedgerEntry, Service
+from services.manager.record import NodeRecord, read_record
+from services.manager.routes.model import Link
+from services.manager.signed import Order, decode, read
+
+LINK_LEASE_S, SERVICE_LEASE_S = 90.0, 90.0
+"""Nodes say both again every 30 s."""
+
+MUTE_S = 60.0
+
+MAX_LINKS, MAX_SERVICES = 256, 64
+"""Of one node."""
+
+SERVICE = "skywire service"
+LABEL = "label"
+
+SHAPES = {
+    "nodes": Shape("nodes", in_memory=False, max_bytes=32 << 20),
+    "links": Shape("links", in_memory=True, max_bytes=16 << 20, leased_s=LINK_LEASE_S),
+    "labels": Shape("labels", in_memory=False, max_bytes=96 << 20),
+    "services": Shape("services", in_memory=True, max_bytes=16 << 20, leased_s=SERVICE_LEASE_S),
+    "expelled": Shape("expelled", in_memory=False, max_bytes=8 << 20),
+    "muted": Shape("muted", in_memory=True, max_bytes=1 << 20, leased_s=MUTE_S),
+}
+LEDGER_BYTES = 64 << 20
+
+
+class Store:
+    """Every method raises BusError; those that take bytes from a node raise WordsError first."""
+
+    def __init__(self, buckets: dict[str, Bucket], ledger: Log) -> None:
+        self._nodes = buckets["nodes"]
+        self._links = buckets["links"]
+        self._labels = buckets["labels"]
+        self._services = buckets["services"]
+        self._expelled = buckets["expelled"]
+        self._muted = buckets["muted"]
+        self._ledger = ledger
+
+    # nodes
+
+    async def put_record(self, data: bytes) -> NodeRecord:
+        """A node's signed record, newer than the one here. Raises OlderError; ConflictError: ask again."""
+        record = read_record(data)
+        entry = await self._nodes.get(record.node_id)
+        if entry is None:
+            await self._nodes.create(record.node_id, data)
+        elif read_record(data, read_record(entry.value)) != read_record(entry.value):
+            await self._nodes.update(record.node_id, data, entry.revision)
+        return record
+
+    async def record(self, node_id: NodeId) -> NodeRecord | None:
+        entry = await self._nodes.get(node_id)
+        return read_record(entry.value) if entry is not None else None
+
+    async def signed_record(self, node_id: NodeId) -> bytes | None:
+        """As the node signed it, to be handed on."""
+        entry = await self._nodes.get(node_id)
+        return entry.value if entry is not None else None
+
+    async def records(self) -> dict[NodeId, NodeRecord]:
+        return {NodeId(key): read_record(entry.value) for key, entry in (await self._nodes.all()).items()}
+
+    # links
+
+    async def put_links(self, node_id: NodeId, data: bytes) -> tuple[Link, ...]:
+        """What that node measured; of itself alone."""
+        links = decode(data, tuple[Link, ...], f"links of node '{node_id}'")
+        if len(links) > MAX_LINKS:
+            raise WordsError(f"node '{node_id}' reports {len(links)} links, at most {MAX_LINKS}")
+        for link in links:
+            _check_id(link.dst)
+            if link.src != node_id:
+                raise WordsError(f"node '{node_id}' reports a link of '{link.src}'")
+        await self._links.put(node_id, data)
+        return links
+
+    async def links(self) -> dict[NodeId, tuple[Link, ...]]:
+        found = await self._links.all()
+        return {NodeId(key): decode(entry.value, tuple[Link, ...], "links") for key, entry in found.items()}
+
+    def follow_links(self) -> AsyncIterator[tuple[str, bytes | None]]:
+        """What is there, then each change, as it was put; a lease that ran out is not told."""
+        return _values(self._links)
+
+    # labels
+
+    async def put_label(self, order: bytes) -> None:
+        """An order that `signed.sign_order` made for one hop, kind `label`."""
+        _, words = read(order, "skywire order", Order)
+        label = decode(words.body, Label, "label")
+        await self._labels.put(label_key(words.to, label.route), order)
+
+    async def labels(self, node_id: NodeId) -> list[bytes]:
+        """Every order for that hop, still signed."""
+        return [entry.value for entry in (await self._labels.all(f"{_check_id(node_id)}.*")).values()]
+
+    async def forget_label(self, node_id: NodeId, route: str) -> None:
+        await self._labels.delete(label_key(node_id, route))
+
+    # services
+
+    async def put_service(self, node_id: NodeId, data: bytes) -> Service:
+        service = read_service(data)
+        if service.node_id != node_id:
+            raise WordsError(f"node '{node_id}' offers a service of '{service.node_id}'")
+        await self._services.put(f"{node_id}.{service.name}", data)
+        return service
+
+    async def withdraw_service(self, node_id: NodeId, name: str) -> None:
+        await self._services.delete(f"{_check_id(node_id)}.{_check_name(name)}")
+
+    async def services(self) -> list[Service]:
+        return [read_service(entry.value) for entry in (await self._services.all()).values()]
+
+    # expulsion
+
+    async def expel(self, node_id: NodeId, reason: str) -> None:
+        """Forgets all of it; the `gate` closes its connections."""
+        words = Expelled(int(time.time()), reason)
+        await self._expelled.put(_check_id(node_id), msgspec.json.encode(words))
+        for bucket, below in ((self._labels, f"{node_id}.*"), (self._services, f"{node_id}.*")):
+            for key in await bucket.all(below):
+                await bucket.delete(key)
+        for bucket in (self._links, self._nodes):
+            await bucket.delete(node_id)
+
+    async def readmit(self, node_id: NodeId) -> None:
+        if await self._expelled.get(_check_id(node_id)) is not None:
+            await self._expelled.delete(node_id)
+
+    async def expelled(self) -> dict[NodeId, Expelled]:
+        found = await self._expelled.all()
+        return {NodeId(key): decode(entry.value, Expelled, "expelled") for key, entry in found.items()}
+
+    async def mute(self, node_id: NodeId) -> None:
+        await self._muted.put(_check_id(node_id), b"{}")
+
+    async def refused(self) -> frozenset[NodeId]:
+        """Whom the bus must not serve now."""
+        found = [*await self._expelled.all(), *await self._muted.all()]
+        return frozenset(map(NodeId, found))
+
+    def follows_of_refused(self) -> tuple[Callable[[], AsyncIterator[object]], ...]:
+        """Each gives a sign whenever somebody comes on the list or, but for a mute's end, goes."""
+        return self._expelled.follow, self._muted.follow
+
+    # ledger
+
+    async def append(self, entry: LedgerEntry) -> int:
+        """Its place in the ledger."""
+        return await self._ledger.append(_check_name(entry.what), msgspec.json.encode(entry), entry.once)
+
+    async def ledger_entry(self, place: int) -> LedgerEntry | None:
+        entry = await self._ledger.read(place)
+        return decode(entry.value, LedgerEntry, "ledger") if entry is not None else None
+
+    async def tidy(self) -> None:
+        for bucket in (self._nodes, self._links, self._labels, self._services, self._expelled):
+            await bucket.tidy()
+
+
+async def open_store(bus: Bus, replicas: int) -> Store:
+    """Makes what is missing. Raises BusError."""
+    buckets = {name: await open_bucket(bus, shape, replicas) for name, shape in SHAPES.items()}
+    return Store(buckets, await open_log(bus, "ledger", LEDGER_BYTES, replicas))
+
+
+def read_service(data: bytes) -> Service:
+    """Signed by the node that offers it. Raises WordsError."""
+    by, service = read(data, SERVICE, Service)
+    if service.node_id != by:
+        raise WordsError(f"a service of node '{service.node_id}', signed by '{by}'")
+    _check_name(service.name)
+    if not 1 <= service.port <= 65535 or len(service.open_to) > MAX_SERVICES:
+        raise WordsError(f"service '{service.name}' of node '{by}': no such port, or a list too long")
+    return service
+
+
+def label_key(node_id: NodeId, route: str) -> str:
+    try:
+        read_route_id(route)
+    except IdentityError as error:
+        raise WordsError(str(error)) from None
+    return f"{_check_id(node_id)}.{route}"
+
+
+def _check_id(node_id: str) -> NodeId:
+    try:
+        return read_node_id(node_id)
+    except IdentityError as error:
+        raise WordsError(str(error)) from None
+
+
+def _check_name(name: str) -> str:
+    if not 1 <= len(name) <= 63 or not name.isascii() or not name.replace("-", "").isalnum():
+        raise WordsError(f"{name[:80]!a} is no name: expected 1 to 63 letters, digits and hyphens")
+    return name
+
+
+async def _values(bucket: Bucket) -> AsyncIterator[tuple[str, bytes | None]]:
+    async for key, entry in bucket.follow():
+        yield key, entry.value if entry is not None else None
