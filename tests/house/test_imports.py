@@ -16,12 +16,14 @@ DOORS = {
     "gpiozero": ("skywire_board/pins/", "skywire_board/outputs/", "skywire_board/inputs/"),
     "mnemonic": ("services/words.py",),
     "nacl": ("services/keys.py",),
+    "pyroute2": ("services/kernel/netlink.py", "services/kernel/wireguard.py"),
     "prompt_toolkit": ("viscript/shell/",),
     "rich": ("viscript/shell/tables.py",),
     "psutil": ("viscript/launcher/process/procfs.py",),
     "subprocess": (
         "image/emulator/board.py",  # QEMU, which runs beside us
         "image/run.py",  # the build's programs, which run to their end
+        "services/kernel/wireguard_go.py",  # wireguard-go, which outlives us
         "viscript/launcher/process/group.py",  # applications that shall outlive us
         "viscript/launcher/starter/systemd.py",  # systemd-run and systemctl
         "viscript/shell/away.py",  # the daemon, where a person agrees to start it

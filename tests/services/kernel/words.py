@@ -160,3 +160,13 @@ def session(node: Node, at: IPv6Address | None) -> list[Fact]:
         Peer(SESSIONS, node.session_key, endpoint),
         AllowedIp(SESSIONS, IPv6Network(node.session_address), node.session_key),
     ]
+
+
+def wire_relays(label: Label, towards_initiator: Node, towards_responder: Node, wire_device: str) -> list[Fact]:
+    """What a relay holds of a route that comes over WireGuard and goes on over a wire."""
+    return [
+        AllowedIp(LINKS, IPv6Network(label.initiator), towards_initiator.link_key),
+        Route(IPv6Network(label.responder), wire_device, via=towards_responder.wire_address),
+        pair(LINKS, label.initiator, label.responder),
+        pair(wire_device, label.responder, label.initiator),
+    ]
