@@ -1,0 +1,57 @@
+"""Pure: fills in what a program is told of its host.
+
+${host} ${dir} ${lab} ${tree} ${python}     its name, its folder, the lab's folder, the repository, this Python
+${address pi-2} ${mesh pi-2}                an address of a host: its first on a cable, and in the mesh's stand-in
+${address} ${mesh} ${mesh first}            of the host itself, and of the first one
+${nodes 7998}                               all hosts as YAML, name to "[mesh address]:7998"
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+WORD = re.compile(r"\$\{([^}]*)\}")
+PLACES = ("dir", "lab", "tree", "python")
+FIRST = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known on one host; the addresses are those of all, in the order of the hosts."""
+
+    host: str
+    places: Mapping[str, str]
+    addresses: Mapping[str, str]
+    mesh: Mapping[str, str]
+
+
+def unknown_words(text: str, hosts: Collection[str]) -> list[str]:
+    return [word for word in WORD.findall(text) if not _is_known(word, hosts)]
+
+
+def _is_known(word: str, hosts: Collection[str]) -> bool:
+    name, _, rest = word.partition(" ")
+    if name in {"address", "mesh"}:
+        return rest in {"", FIRST, *hosts}
+    if name == "nodes":
+        return rest.isdecimal()
+    return word in {"host", *PLACES}
+
+
+def fill(text: str, facts: Facts) -> str:
+    return WORD.sub(lambda found: _value(found[1], facts), text)
+
+
+def _value(word: str, facts: Facts) -> str:
+    name, _, rest = word.partition(" ")
+    if name == "host":
+        return facts.host
+    if name == "nodes":
+        return json.dumps({host: f"[{address}]:{rest}" for host, address in facts.mesh.items()})
+    if name in PLACES:
+        return facts.places[name]
+    table = facts.mesh if name == "mesh" else facts.addresses
+    return table[next(iter(table)) if rest == FIRST else rest or facts.host]
