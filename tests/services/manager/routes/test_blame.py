@@ -50,7 +50,7 @@ def test_what_makes_no_sense_is_refused() -> None:
 
 
 def test_a_search_that_was_given_up_says_so() -> None:
-    ladder = [(number, number + 2, 1.0) for number in range(0, 8)]
-    ladder += [(number, number + 1, 1.0) for number in range(0, 9)]
+    ladder = [(number, number + 2, 1.0) for number in range(8)]
+    ladder += [(number, number + 1, 1.0) for number in range(9)]
     with pytest.raises(TooHardError, match="stopped after 3 steps"):
         find_pair(join(*ladder), node(0), node(9), Policy(hops_at_least=8), steps=3)

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from services.manager.routes.errors import PolicyError, RouteError
 from services.manager.routes.find import find_route
@@ -51,6 +51,7 @@ def test_a_conflict_is_named_whoever_comes_first(one: Policy, other: Policy, tol
             combine(*pair)
 
 
+@settings(max_examples=40, deadline=None)
 @given(cases(most_nodes=5), cases(most_nodes=5))
 def test_what_meets_both_meets_each(case: Case, other: Case) -> None:
     try:
