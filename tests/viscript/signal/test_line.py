@@ -79,9 +79,10 @@ def test_a_blocking_program_is_ended_by_sigterm_from_its_thread() -> None:
 @pytest.mark.parametrize("look", ["signal.shutdown.wait()", "while not signal.shutdown.is_set(): time.sleep(0.01)"])
 def test_a_blocking_program_that_looks_ends_in_its_own_time(look: str) -> None:
     program = (
-        "import sys, time\n"
+        "import sys, threading, time\n"
         "from viscript.signal import SignalClient\n"
-        f"signal = SignalClient().run_in_thread()\n{look}\n"
+        "signal = SignalClient()\n"
+        f"threading.Timer(0.5, signal.run_in_thread).start()  # it looks before it is asked\n{look}\n"
         "time.sleep(0.2)\n"
         "sys.exit(3)\n"
     )
