@@ -16,6 +16,7 @@ DOORS = {
     "gpiozero": ("skywire_board/pins/", "skywire_board/outputs/", "skywire_board/inputs/"),
     "mnemonic": ("services/words.py",),
     "nacl": ("services/keys.py",),
+    "nats": ("services/manager/bucket.py", "services/manager/bus.py"),
     "pyroute2": ("services/kernel/netlink.py", "services/kernel/wireguard.py"),
     "prompt_toolkit": ("viscript/shell/",),
     "rich": ("viscript/shell/tables.py",),
@@ -34,7 +35,7 @@ DOORS = {
 STARTS_A_PROCESS = re.compile(
     r"(asyncio\.|loop\.)?(create_subprocess_\w+|subprocess_(exec|shell))|os\.(system|popen|fork|exec\w+|\w*spawn\w*)"
 )
-STARTERS = ("skywire_board/outputs/units.py",)
+STARTERS = ("services/manager/nats_server.py", "skywire_board/outputs/units.py")
 """Who may start processes without `subprocess`."""
 
 SPEAKS = {"print", "sys.exit", "exit", "quit", "os._exit", "raise SystemExit"}
