@@ -268,6 +268,20 @@ def test_a_wire_that_goes_elsewhere_is_built_anew(host: Host) -> None:
     assert "remote 10.0.1.3" in host.run("ip", "-d", "link", "show", WIRE)
 
 
+def test_no_other_interface_is_made_a_router(host: Host) -> None:
+    """Old kernels know forwarding for all or none: there, who learns from a router shall go on learning."""
+
+    def conf(device: str, name: str) -> str:
+        return host.run("cat", f"/proc/sys/net/ipv6/conf/{device}/{name}", ok=False).strip()
+
+    host.call("bring", want(own(A)))
+    if conf("all", "force_forwarding"):
+        assert (conf("all", "forwarding"), conf("e1", "force_forwarding")) == ("0", "0")
+        assert conf(LINKS, "force_forwarding") == "1"
+    else:
+        assert (conf("all", "forwarding"), conf("e1", "accept_ra")) == ("1", "2")
+
+
 def test_without_the_table_counters_say_nothing(host: Host) -> None:
     assert host.call("counters") == {}
     with pytest.raises(DoorError, match="nftables refused"):

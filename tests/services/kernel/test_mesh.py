@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
@@ -42,6 +43,10 @@ while True:
     server.accept()"""
 SEEN = """table inet seen {
   chain in { type filter hook prerouting priority -400; iifname "sky0" counter; }
+}"""
+TRACKED = """table inet seen {
+  chain pass { type filter hook forward priority 10; ct state untracked counter; ct state != untracked counter; }
+  chain out { type filter hook output priority 10; ip6 daddr fd52::/16 ct state != untracked counter; }
 }"""
 WIRE = wire_name(FIRST_VNI + 1)
 
@@ -304,7 +309,7 @@ def test_a_peer_renewed_speaks_again(two: tuple[Host, Host]) -> None:
 
 
 def test_relays_in_a_row_by_wireguard(make_host: MakeHost) -> None:
-    """Three hosts: both pairs of one label come in on `sky-link`."""
+    """Three hosts: both pairs of one label come in on `sky-link`; no connection of a route is tracked."""
     hosts = [make_host(name) for name in "abc"]
     a, b, c = (Node(name) for name in "abc")
     cable(hosts[0], hosts[1], 1)
@@ -312,7 +317,13 @@ def test_relays_in_a_row_by_wireguard(make_host: MakeHost) -> None:
     bring(hosts[0], [*own(a), *neighbour(b, "10.0.1.2"), *ends(LABEL, b, initiates=True)])
     bring(hosts[1], [*own(b), *neighbour(a, "10.0.1.1"), *neighbour(c, "10.0.2.2"), *relays(LABEL, a, c)])
     bring(hosts[2], [*own(c), *neighbour(b, "10.0.2.1"), *ends(LABEL, b, initiates=False)])
+    for host in hosts[:2]:
+        host.run("nft", TRACKED)
     assert hosts[0].pings(LABEL.responder)
+    untracked, *tracked = re.findall(r"packets (\d+)", hosts[1].run("nft", "list", "table", "inet", "seen"))
+    assert int(untracked) >= 2
+    assert set(tracked) == {"0"}
+    assert set(re.findall(r"packets (\d+)", hosts[0].run("nft", "list", "table", "inet", "seen"))) == {"0"}
     hosts[1].call("amend", [], relays(LABEL, a, c))
     hosts[0].run("ping", "-c2", "-i0.2", "-W1", str(LABEL.responder), ok=False)
     assert hosts[1].call("counters") == {}
