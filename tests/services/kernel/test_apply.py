@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
@@ -295,8 +297,12 @@ def test_a_link_without_its_words_is_refused_before_anything() -> None:
 
 def test_what_a_killed_run_left_is_swept_away(make_host: MakeHost) -> None:
     make_host("mine")
-    child = ip("netns", "add", f"{PREFIX}999999999-left")
-    assert child == ""
-    sweep()
-    assert [name for name in names() if "999999999" in name] == []
+    left = f"{PREFIX}999999999-left"
+    ip("netns", "add", left)
+    with subprocess.Popen(["ip", "netns", "exec", left, "sh", "-c", "echo; exec cat"], stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        sweep()
+        assert process.wait(timeout=30) == -signal.SIGKILL
+    assert left not in names()
     assert any(name.endswith("-mine") for name in names())
