@@ -107,6 +107,7 @@ class Desk:
             config=self._launcher.config.source,
             trouble="; ".join(filter(None, (self._launcher.trouble, self.cluster.trouble if self.cluster else ""))),
             ended=self._launcher.ended()[::-1],
+            waiting=self._launcher.waiting(),
         )
 
 

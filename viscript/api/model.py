@@ -194,7 +194,7 @@ class PingTime(msgspec.Struct, frozen=True):
 
 class Status(msgspec.Struct, frozen=True):
     """`trouble` is empty, or the sentence that says why the daemon is not as it should be; `ended` are the runs that
-    ended last, the newest first.
+    ended last, the newest first, and `waiting` the ids that are about to be started again.
     """
 
     version: str
@@ -207,6 +207,7 @@ class Status(msgspec.Struct, frozen=True):
     config: str
     trouble: str = ""
     ended: tuple[Ended, ...] = ()
+    waiting: tuple[int, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True):

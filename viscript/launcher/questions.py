@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from viscript.errors import NoSuchIdError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ASK_DEADLINE_S = 5.0
 COMMAND_DEADLINE_S = 30.0
+SHORTEST_PATIENCE_S = 0.5
 
 
 class Questions:
@@ -26,8 +28,9 @@ class Questions:
         self._signals = signals
 
     async def ping(self, app_id: int, patience_s: float) -> float:
-        """Seconds an application takes to answer; waits so long for one that is still coming up."""
-        await self._wait_registered(app_id, patience_s)
+        """Seconds an application takes to answer; one that is still coming up has so long since its start."""
+        age_s = max(time.time() - self._launcher.find(app_id).record.started_unix, 0)
+        await self._wait_registered(app_id, max(patience_s - age_s, SHORTEST_PATIENCE_S))
         return await self._signals.ping(app_id)
 
     async def usage(self, app_id: int) -> Usage:

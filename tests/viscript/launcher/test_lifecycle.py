@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.viscript.launcher.backends import make_backend
@@ -23,8 +24,10 @@ from viscript.launcher.lifecycle import Launcher
 from viscript.launcher.logs import Logs
 from viscript.launcher.model import App, Way
 from viscript.launcher.process.door import Backend
+from viscript.launcher.questions import Questions
 from viscript.launcher.running import Place
 from viscript.launcher.store import Store
+from viscript.signal.errors import NotConnectedError
 from viscript.signal.model import Address
 from viscript.signal.server import SignalServer
 
@@ -281,5 +284,18 @@ def test_a_broken_file_leaves_the_former_configuration_in_force(play: Play) -> N
         changes = desk.launcher.reload()
         assert (changes.added, changes.removed) == (("new", "speaker"), ("talker",))
         assert desk.launcher.trouble == ""
+
+    play(scene)
+
+
+def test_who_has_long_been_up_without_registering_is_not_waited_for(play: Play) -> None:
+    async def scene(desk: Desk) -> None:
+        record = await desk.launcher.start("steady", ())
+        running = desk.launcher.find(record.id)
+        running.record = msgspec.structs.replace(record, started_unix=record.started_unix - 60)
+        begin = asyncio.get_running_loop().time()
+        with pytest.raises(NotConnectedError, match="has not registered"):
+            await Questions(desk.launcher, desk.signals).ping(record.id, 20)
+        assert asyncio.get_running_loop().time() - begin < 10
 
     play(scene)

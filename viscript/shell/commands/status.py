@@ -24,15 +24,16 @@ def show(status: Status) -> Answer:
         ("Config", line(status.config)),
     ]
     newest = sorted(status.ended, key=lambda ended: -ended.ended_unix)[:SHOWN]
-    rows += [("Ended" if number == 0 else "", _tell_end(ended)) for number, ended in enumerate(newest)]
+    rows += [("Ended" if number == 0 else "", _tell_end(ended, status.waiting)) for number, ended in enumerate(newest)]
     if status.trouble:
         rows.append(("Trouble", plain(status.trouble)))
     return Answer(pairs(rows), status)
 
 
-def _tell_end(ended: Ended) -> str:
+def _tell_end(ended: Ended, waiting: tuple[int, ...]) -> str:
     ago = duration(max(time.time() - ended.ended_unix, 0))
-    return f"{line(ended.app)} (id {ended.id}): {ending(ended)}, {ago} ago"
+    then = ", starts again soon" if ended.id in waiting else ""
+    return f"{line(ended.app)} (id {ended.id}): {ending(ended)}, {ago} ago{then}"
 
 
 COMMAND = Command(("status",), "status", "Show how viscript itself is, and what ended", "status", ask)
