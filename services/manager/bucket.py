@@ -23,6 +23,9 @@ GO_ON_WITHIN_S = 15.0
 
 AGAIN_S = 0.25
 
+_FORMING = {10005, 10008}
+"""What a cluster says that has not found itself yet: no suitable peers, temporarily unavailable."""
+
 
 class Shape(NamedTuple):
     """`leased_s`: how long a value stays unless it is put again; None is for ever."""
@@ -42,13 +45,13 @@ class Bucket:
 
     async def get(self, key: str) -> Entry | None:
         try:
-            found = await _patiently(lambda: self._values.get(key), f"get '{key}' from '{self.name}'")
+            found = await patiently(lambda: self._values.get(key), f"get '{key}' from '{self.name}'")
         except _MissingError:
             return None
         return Entry(found.value or b"", found.revision or 0)
 
     async def put(self, key: str, value: bytes) -> int:
-        return await _patiently(lambda: self._values.put(key, value), f"put '{key}' into '{self.name}'")
+        return await patiently(lambda: self._values.put(key, value), f"put '{key}' into '{self.name}'")
 
     async def create(self, key: str, value: bytes) -> int:
         """Raises ConflictError where there is one."""
@@ -60,7 +63,7 @@ class Bucket:
 
     async def delete(self, key: str) -> None:
         """Leaves a mark, which followers are told and `tidy` removes."""
-        await _patiently(lambda: self._values.purge(key), f"delete '{key}' from '{self.name}'")
+        await patiently(lambda: self._values.purge(key), f"delete '{key}' from '{self.name}'")
 
     async def tidy(self) -> None:
         """Removes marks older than half an hour."""
@@ -69,6 +72,9 @@ class Bucket:
     async def all(self, below: str = ">") -> dict[str, Entry]:
         """Every key that matches."""
         what = f"list '{below}' of '{self.name}'"
+        return await patiently(lambda: self._all(below, what), what)
+
+    async def _all(self, below: str, what: str) -> dict[str, Entry]:
         watcher = await _told(self._values.watch(below, ignore_deletes=True), what)
         found: dict[str, Entry] = {}
         try:
@@ -130,7 +136,10 @@ async def open_bucket(bus: Bus, shape: Shape, replicas: int) -> Bucket:
         direct=True,
     )
     what = f"open bucket '{shape.name}'"
-    return Bucket(await _patiently(lambda: bus.jetstream().create_key_value(config), what, OPEN_WITHIN_S), shape.name)
+    await patiently(lambda: bus.jetstream().create_key_value(config), what, OPEN_WITHIN_S)
+    # Managers ask a stream's leader: any other server may not have yet what was just put. Nodes may (see `bus`).
+    values = KeyValue(shape.name, f"KV_{shape.name}", f"$KV.{shape.name}.", bus.jetstream(), direct=False)
+    return Bucket(values, shape.name)
 
 
 async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int) -> Log:
@@ -145,7 +154,7 @@ async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int) -> Log:
         deny_delete=True,
         deny_purge=True,
     )
-    await _patiently(lambda: bus.jetstream().add_stream(config), f"open stream '{name}'", OPEN_WITHIN_S)
+    await patiently(lambda: bus.jetstream().add_stream(config), f"open stream '{name}'", OPEN_WITHIN_S)
     return Log(bus, name)
 
 
@@ -153,8 +162,8 @@ class _MissingError(BusError):
     """There is no such key or place."""
 
 
-async def _patiently(make: Callable[[], Awaitable[T]], what: str, within_s: float = GO_ON_WITHIN_S) -> T:
-    """Asks again while nobody answers: for what may be done twice."""
+async def patiently(make: Callable[[], Awaitable[T]], what: str, within_s: float = GO_ON_WITHIN_S) -> T:
+    """Asks again while nobody answers: for what may be done twice. Raises BusError."""
     clock = asyncio.get_running_loop().time
     give_up = clock() + within_s
     while True:
@@ -181,6 +190,7 @@ async def _told(asked: Awaitable[T], what: str) -> T:
     except nats.js.errors.NotFoundError:
         raise _MissingError(f"cannot {what}: there is none") from None
     except (nats.js.errors.BadRequestError, nats.js.errors.InvalidKeyError) as error:
-        raise _RefusedError(f"cannot {what}: {error}") from None
+        kind = BusError if getattr(error, "err_code", 0) in _FORMING else _RefusedError
+        raise kind(f"cannot {what}: {error}") from None
     except (nats.errors.Error, OSError, TimeoutError) as error:
         raise BusError(f"cannot {what}: {error or 'no answer in time'}") from None

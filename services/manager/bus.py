@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_WITHIN_S = 10.0
 ASK_WITHIN_S = 5.0
+STREAM_WITHIN_S = 2.0
+"""Short, since `bucket` asks again: when a server is killed, what it was asked is lost."""
+
 MAX_WAITING_MESSAGES, MAX_WAITING_BYTES = 16384, 32 << 20
 """Of one subscription; what comes on top is dropped, and told."""
 
@@ -52,11 +55,13 @@ class Bus:
         self._identity = identity
         self._tell = tell
         self._client = Client()
+        self._began = False
         self.closed = asyncio.Event()
         """For good: expelled, muted, run out, or by `close`. A new Bus may be welcome, with another token."""
 
     async def connect(self, urls: Sequence[str], token: Callable[[], str], *, in_order: bool = False) -> None:
         """The first time. `token` is asked at each connection. Raises BusError, ForbiddenError."""
+        self._began = True
         refused: list[Exception] = []
 
         async def trouble(error: Exception) -> None:
@@ -100,6 +105,8 @@ class Bus:
         self._client.options["allow_reconnect"] = True
 
     async def close(self) -> None:
+        if not self._began:
+            return
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(CONNECT_WITHIN_S):
                 await self._client.close()
@@ -110,7 +117,7 @@ class Bus:
 
     def jetstream(self) -> JetStreamContext:
         """For `bucket`."""
-        return self._client.jetstream(timeout=ASK_WITHIN_S)
+        return self._client.jetstream(timeout=STREAM_WITHIN_S)
 
     async def publish(self, subject: str, data: bytes, reply: str = "") -> None:
         try:

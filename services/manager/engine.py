@@ -78,7 +78,7 @@ class Engine:
         self.bus = await self._connect(lambda: authority.manager_token(me))
         system = await self._connect(lambda: authority.system_token(me))
         self.store = await open_store(self.bus, self.replicas)
-        gate = Gate(authority, system, self.store, self._configure)
+        gate = Gate(authority, system, self.store, self._settings.accounts, self._configure)
         await gate.start()
         self._undo.push_async_callback(gate.stop)
         self.lease = await open_lease(self.bus, me, "leader", self.replicas)

@@ -26,13 +26,18 @@ LOOK_AGAIN_S = 10.0
 
 
 class Gate:
-    """`configure` is given the account tokens for the server's next start."""
+    """`in_force` are the tokens that the server has; `configure` is given those for its next start."""
 
     def __init__(
-        self, authority: Authority, system: Bus, store: Store, configure: Callable[[dict[str, str]], None]
+        self,
+        authority: Authority,
+        system: Bus,
+        store: Store,
+        in_force: dict[str, str],
+        configure: Callable[[dict[str, str]], None],
     ) -> None:
         self._authority, self._system, self._store, self._configure = authority, system, store, configure
-        self._refused: frozenset[NodeId] = frozenset()
+        self._in_force = in_force
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -57,9 +62,7 @@ class Gate:
                     await self._news.wait()
             self._news.clear()
             try:
-                refused = await self._store.refused()
-                if refused != self._refused:
-                    await self._apply(refused)
+                await self._apply(await self._store.refused())
             except (BusError, EngineError) as error:
                 log.warning("the list of refused nodes is not in force: %s", error)
 
@@ -74,10 +77,12 @@ class Gate:
 
     async def _apply(self, refused: Collection[NodeId]) -> None:
         tokens = self._authority.account_tokens(refused)
+        if tokens == self._in_force:
+            return
         self._configure(tokens)
         account = self._authority.mesh_account
         answer = await self._system.ask(f"$SYS.REQ.ACCOUNT.{account}.CLAIMS.UPDATE", tokens[account].encode())
         told = msgspec.json.decode(answer)
         if not isinstance(told, dict) or "error" in told:
             raise BusError(f"the server refuses the list of expelled nodes: {told}")
-        self._refused = frozenset(refused)
+        self._in_force = tokens

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
-
 import msgspec
 
 from services.keys import NodeId
@@ -45,10 +43,3 @@ class LedgerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Expelled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_unix_s: int
     reason: str
-
-
-class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a manager is: its id and, within the mesh, its bus."""
-
-    manager: NodeId
-    address: IPv6Address

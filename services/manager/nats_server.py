@@ -11,10 +11,12 @@ import contextlib
 import logging
 import os
 import shutil
+import time
 from collections import deque
 from pathlib import Path
 
 from services.manager.errors import EngineError
+from services.manager.limits import Limits
 from services.manager.server_config import Settings, config_text, read_accounts
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,9 @@ SOUND_AFTER_S = 60.0
 """Who ran that long is started again after the first pause."""
 
 CONFIG = "nats-server.conf"
+
+LINES_PER_S, LINES_AT_ONCE = 2.0, 100
+"""Of its log: it writes a line for each thing a hostile client tries, and a card is not for that."""
 
 _READY = b"Server is ready"
 _MEMORY_LIMIT = "48MiB"
@@ -43,6 +48,7 @@ class NatsServer:
         self._keeping: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._last: deque[str] = deque(maxlen=5)
+        self._telling = Limits(LINES_PER_S, LINES_AT_ONCE)
 
     @property
     def pid(self) -> int | None:
@@ -129,7 +135,8 @@ class NatsServer:
         while line := await _read_line(stream):
             level = next((level for mark, level in _LEVELS.items() if mark in line), logging.DEBUG)
             text = line.decode("utf-8", "replace").strip()
-            log.log(level, "nats-server: %s", text)
+            if self._telling.allows("", time.monotonic()):
+                log.log(level, "nats-server: %s", text)
             if level > logging.DEBUG:
                 self._last.append(text)
             if _READY in line:

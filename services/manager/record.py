@@ -6,11 +6,17 @@ back. Addresses are written out and computed anew here: a record whose address i
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
-
 import msgspec
 
-from services.addresses import check_link, check_session, link_address, session_address
+from services.addresses import (
+    LINKS,
+    SESSIONS,
+    check_link,
+    check_session,
+    link_address,
+    read_address,
+    session_address,
+)
 from services.errors import IdentityError
 from services.keys import Identity, NodeId, read_curve_key, wireguard_text
 from services.manager.errors import OlderError, WordsError
@@ -26,8 +32,8 @@ class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node_id: NodeId
     sequence: int
     link_key: str
-    link_address: IPv6Address
-    session_address: IPv6Address
+    link_address: str
+    session_address: str
     endpoints: tuple[str, ...] = ()
     version: str = ""
     relays: bool = False
@@ -40,8 +46,8 @@ def make_record(
         identity.node_id,
         sequence,
         wireguard_text(identity.link_key),
-        link_address(identity.link_key),
-        session_address(identity.node_id),
+        str(link_address(identity.link_key)),
+        str(session_address(identity.node_id)),
         endpoints,
         version,
         relays,
@@ -80,7 +86,7 @@ def _check(by: NodeId, record: NodeRecord) -> None:
     if len(record.endpoints) > MAX_ENDPOINTS or any(len(text) > 80 for text in (*record.endpoints, record.version)):
         raise WordsError(f"the record of node '{by}' has more endpoints than {MAX_ENDPOINTS}, or too long ones")
     try:
-        check_link(read_curve_key(record.link_key), record.link_address)
-        check_session(record.node_id, record.session_address)
+        check_link(read_curve_key(record.link_key), read_address(record.link_address, LINKS))
+        check_session(record.node_id, read_address(record.session_address, SESSIONS))
     except IdentityError as error:
         raise WordsError(f"the record of node '{by}' is false: {error}") from None

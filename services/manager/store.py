@@ -5,6 +5,7 @@
     labels    orders, one per node and route                file
     services  what nodes offer, signed by them              memory, leased
     expelled  who may not come back unadmitted              file
+    invites   invitations not used up                       file
     muted     who flooded, and must be silent for a while   memory, leased
     ledger    facts that are never taken back               file, append only
 
@@ -22,9 +23,10 @@ import msgspec
 from services.addresses import read_route_id
 from services.errors import IdentityError
 from services.keys import NodeId, read_node_id
-from services.manager.bucket import Bucket, Log, Shape, open_bucket, open_log
+from services.manager.bucket import Bucket, Log, Shape, open_bucket, open_log, patiently
 from services.manager.bus import Bus
 from services.manager.errors import WordsError
+from services.manager.invites import Invitation, invitation_id, spend
 from services.manager.model import Expelled, Label, LedgerEntry, Service
 from services.manager.record import NodeRecord, read_record
 from services.manager.routes.model import Link
@@ -47,6 +49,7 @@ SHAPES = {
     "labels": Shape("labels", in_memory=False, max_bytes=96 << 20),
     "services": Shape("services", in_memory=True, max_bytes=16 << 20, leased_s=SERVICE_LEASE_S),
     "expelled": Shape("expelled", in_memory=False, max_bytes=8 << 20),
+    "invites": Shape("invites", in_memory=False, max_bytes=1 << 20),
     "muted": Shape("muted", in_memory=True, max_bytes=1 << 20, leased_s=MUTE_S),
 }
 LEDGER_BYTES = 64 << 20
@@ -62,19 +65,26 @@ class Store:
         self._services = buckets["services"]
         self._expelled = buckets["expelled"]
         self._muted = buckets["muted"]
+        self._invites = buckets["invites"]
         self._ledger = ledger
 
     # nodes
 
     async def put_record(self, data: bytes) -> NodeRecord:
-        """A node's signed record, newer than the one here. Raises OlderError; ConflictError: ask again."""
+        """A node's signed record, newer than the one here. Raises OlderError."""
         record = read_record(data)
+        await patiently(lambda: self._put_record(record, data), f"put the record of node '{record.node_id}'")
+        return record
+
+    async def _put_record(self, record: NodeRecord, data: bytes) -> None:
+        """Looks first and writes only over what it saw, so it may be done again."""
         entry = await self._nodes.get(record.node_id)
         if entry is None:
             await self._nodes.create(record.node_id, data)
-        elif read_record(data, read_record(entry.value)) != read_record(entry.value):
+            return
+        known = read_record(entry.value)
+        if read_record(data, known) != known:
             await self._nodes.update(record.node_id, data, entry.revision)
-        return record
 
     async def record(self, node_id: NodeId) -> NodeRecord | None:
         entry = await self._nodes.get(node_id)
@@ -172,6 +182,20 @@ class Store:
         """Each gives a sign whenever somebody comes on the list or, but for a mute's end, goes."""
         return self._expelled.follow, self._muted.follow
 
+    # invitations
+
+    async def put_invitation(self, invitation: Invitation) -> None:
+        await self._invites.create(invitation.id, msgspec.json.encode(invitation))
+
+    async def spend_invitation(self, token: str, now_unix_s: int) -> None:
+        """One use of it. Raises JoinError; ConflictError when somebody else spent one just now: ask again."""
+        name = invitation_id(token)
+        entry = await self._invites.get(name) if name is not None else None
+        known = decode(entry.value, Invitation, "invitation") if entry is not None else None
+        left = spend(known, token, now_unix_s)
+        if entry is not None:
+            await self._invites.update(left.id, msgspec.json.encode(left), entry.revision)
+
     # ledger
 
     async def append(self, entry: LedgerEntry) -> int:
@@ -183,7 +207,7 @@ class Store:
         return decode(entry.value, LedgerEntry, "ledger") if entry is not None else None
 
     async def tidy(self) -> None:
-        for bucket in (self._nodes, self._links, self._labels, self._services, self._expelled):
+        for bucket in (self._nodes, self._labels, self._services, self._expelled):
             await bucket.tidy()
 
 

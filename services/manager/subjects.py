@@ -56,7 +56,8 @@ def is_own_inbox(node_id: NodeId, reply: str) -> bool:
     whoever answers without this check publishes in its own name wherever the asker wants.
     """
     prefix = inbox(node_id) + "."
-    return reply.startswith(prefix) and not set(reply[len(prefix) :]) & set("*> \t\r\n")
+    rest = reply[len(prefix) :]
+    return reply.startswith(prefix) and bool(rest) and not set(rest) & set("*> \t\r\n")
 
 
 # permissions
