@@ -61,11 +61,13 @@ def main(
     begin = time.monotonic()
     with own_folder(keep) as folder, run_lab(read_topology(path), folder, tell=tell, keep_going=keep_going) as lab:
         seconds = time.monotonic() - begin
+        if as_json and not command:
+            sys.exit(stay(lab, seconds))
         if as_json:
             print(json.dumps(described(lab, seconds)), flush=True)
         else:
             print_table(lab, seconds)
-        sys.exit(stay() if as_json and not command else on_first(lab, command))
+        sys.exit(on_first(lab, command))
 
 
 @contextlib.contextmanager
@@ -133,9 +135,10 @@ def on_first(lab: Lab, command: tuple[str, ...]) -> int:
     return subprocess.run(words, env=first.environment, check=False).returncode
 
 
-def stay() -> int:
-    """Until Ctrl+C or the end of the standard input."""
+def stay(lab: Lab, seconds: float) -> int:
+    """Until Ctrl+C or the end of the standard input, either of which is the way out for who has read the line."""
     with contextlib.suppress(KeyboardInterrupt):
+        print(json.dumps(described(lab, seconds)), flush=True)
         sys.stdin.read()
     return 0
 
@@ -149,7 +152,7 @@ def end_once(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-if __name__ == "__main__":
+def run() -> None:
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, end_once)
     try:
@@ -163,3 +166,7 @@ if __name__ == "__main__":
     except (LabError, ViscriptError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

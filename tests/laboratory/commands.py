@@ -27,11 +27,13 @@ def lay_cables(network: Network, name_of: NameOf) -> str:
 
 
 def bring_up(node: Node) -> str:
-    lines = ["link set lo up"]
+    lines = ["link set dev lo up"]
     if node.role is Role.SWITCH:
-        lines.append(f"link add {BRIDGE} type bridge mcast_snooping 0")
-        lines += [f"link set {device} addrgenmode none" for device in (BRIDGE, *(port.device for port in node.ports))]
-        lines.append(f"link set {BRIDGE} up")
+        lines.append(f"link add name {BRIDGE} type bridge mcast_snooping 0")
+        lines += [
+            f"link set dev {device} addrgenmode none" for device in (BRIDGE, *(port.device for port in node.ports))
+        ]
+        lines.append(f"link set dev {BRIDGE} up")
     for port in node.ports:
         lines += set_up(node, port)
     return _text([*lines, *(f"route replace {route.to} via {route.via}" for route in node.routes)])
@@ -40,8 +42,8 @@ def bring_up(node: Node) -> str:
 def set_up(node: Node, port: Port) -> list[str]:
     """Plugs one end in: a switch's port, or a device with its address."""
     if node.role is Role.SWITCH:
-        return [f"link set {port.device} master {BRIDGE} up"]
-    lines = [f"link set {port.device} up"]
+        return [f"link set dev {port.device} master {BRIDGE} up"]
+    lines = [f"link set dev {port.device} up"]
     if port.address:
         nodad = " nodad" if port.address.version == 6 else ""
         lines.append(f"address replace {port.address} dev {port.device}{nodad}")
@@ -54,7 +56,7 @@ def plug_in(node: Node, port: Port) -> str:
 
 
 def pull_out(port: Port) -> str:
-    return f"link set {port.device} down\n"
+    return f"link set dev {port.device} down\n"
 
 
 def mask(nat: Nat, outside: str) -> str:
@@ -95,7 +97,7 @@ def shape(port: Port, was: Quality, now: Quality) -> str:
 
 def segments(port: Port, loss: float) -> str:
     """For ip: what is lost is a packet, not one of the large ones that the kernel would pass between namespaces."""
-    return f"link set {port.device} gso_max_segs {1 if loss else MAX_SEGMENTS}\n"
+    return f"link set dev {port.device} gso_max_segs {1 if loss else MAX_SEGMENTS}\n"
 
 
 def lose(port: Port, loss: float) -> str:

@@ -64,6 +64,7 @@ class Host:
         )
         self._keeper: subprocess.Popen[bytes] | None = None
         self._programs: list[Program] = []
+        self._sockets: list[Socket] = []
 
     # being there
 
@@ -88,8 +89,10 @@ class Host:
 
     def close(self) -> None:
         """After the lab has ended all processes: collects them."""
+        for made in self._sockets:
+            made.close()
         for job in self.jobs:
-            job.kill()
+            job.collect()
         if self._keeper is not None:
             self._keeper.kill()
             self._keeper.communicate(timeout=HOLD_DEADLINE_S)
@@ -156,8 +159,10 @@ class Host:
         return [pid for pid in inside([self.namespace]) if pid != self._keeper.pid]
 
     def socket(self, family: int, kind: int) -> Socket:
-        """A socket of the caller's own, in this host's network."""
-        return machine.open_socket(self.namespace, family, kind)
+        """A socket of the caller's own, in this host's network; closed with the lab, if not before."""
+        made = machine.open_socket(self.namespace, family, kind)
+        self._sockets = [*(known for known in self._sockets if known.fileno() != -1), made]
+        return made
 
     # power
 
@@ -170,7 +175,7 @@ class Host:
             job.kill(signal.SIGKILL)
         own = {"lo", *(port.device for port in self.node.ports)}
         foreign = [device for device in machine.links(self.namespace) if device not in own]
-        machine.ip("".join(f"link delete {device}\n" for device in foreign), self.namespace)
+        machine.ip("".join(f"link delete dev {device}\n" for device in foreign), self.namespace)
         machine.nft("".join(f"delete table {table}\n" for table in self._tables()), self.namespace)
 
     def power_on(self) -> None:

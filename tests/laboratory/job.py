@@ -20,6 +20,7 @@ from tests.laboratory.errors import NotReadyError
 from tests.laboratory.model import By, Ready
 
 PAUSE_S = 0.02
+LAST_WORDS_S = 0.5
 SHOWN_LINES = 12
 OpenSocket = Callable[[int, int], socket.socket]
 
@@ -43,6 +44,7 @@ class Job:
         )
         self._reader = Thread(target=self._listen, daemon=True)
         self._reader.start()
+        Thread(target=self._await_end, daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -74,6 +76,11 @@ class Job:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise self._late(f"did not end in {timeout_s:g} s") from None
+
+    def collect(self) -> None:
+        """After the end of all that might still write."""
+        self.kill()
+        self._reader.join(30)
 
     def wait_line(self, pattern: str, timeout_s: float = 60) -> str:
         """The first line in which the pattern is found, be it already written."""
@@ -128,12 +135,17 @@ class Job:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with self.log.open("ab", buffering=0) as log:
-            for line in self._process.stdout:
+        with self.log.open("ab", buffering=0) as log, self._process.stdout as said:
+            for line in said:
                 log.write(line)
                 with self._said:
                     self._lines.append(line.decode("utf-8", "replace").rstrip("\n"))
                     self._said.notify_all()
+
+    def _await_end(self) -> None:
+        """Its end counts, and not that of its output, which children may hold open for ever."""
+        self._process.wait()
+        self._reader.join(LAST_WORDS_S)
         with self._said:
             self._is_silent = True
             self._said.notify_all()

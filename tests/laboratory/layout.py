@@ -137,6 +137,12 @@ def _check(name: str, own: tuple[Port, ...]) -> None:
                 raise TopologyError(f"'{name}' is in {subnet} and in {other}, which overlap (give them other subnets)")
 
 
+def _is_in(own: tuple[Port, ...], there: Address) -> bool:
+    """Whether a node has a network of its own that the address is of, which then shadows the far one."""
+    networks = [port.address.network for port in own if isinstance(port.address, IPv4Interface)]
+    return any(there.network.overlaps(network) for network in networks)
+
+
 def _routes(
     own_router: Router | None, name: str, own: tuple[Port, ...], topology: Topology, ports: dict[str, list[Port]]
 ) -> Iterator[Route]:
@@ -153,5 +159,5 @@ def _routes(
         if router.inside in there and not has_default:
             has_default = True
             yield Route("default", str(inside.ip))
-        elif router.outside in there and router.nat is Nat.NONE:
+        elif router.outside in there and router.nat is Nat.NONE and not _is_in(own, inside):
             yield Route(str(inside.network), str(outside.ip))
