@@ -193,6 +193,7 @@ class Machine:
                 self._netlink.add_vxlan(link.name, link.vxlan)
             else:
                 self._tunnels.create(link.name)
+            sysctl.forward(link.name, on=False)  # a new interface takes it from where it is on for all
         sysctl.give_no_address(link.name)
         self._netlink.bring_up(link.name, link.mtu)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.kernel.errors import DoorError
+from services.kernel.model import is_ours
 
 CONF = Path("/proc/sys/net/ipv6/conf")
 NO_ADDRESS = "1"  # of addr_gen_mode
@@ -25,7 +26,10 @@ def forward(device: str, *, on: bool) -> None:
     if on and _read("all", "forwarding") != "1":
         for learning in [path.parent.name for path in CONF.glob("*/accept_ra") if path.read_text().strip() == "1"]:
             _write(learning, "accept_ra", EVEN_IF_FORWARDING)
+        others = [path.name for path in CONF.iterdir() if is_ours(path.name) and _read(path.name, "forwarding") == "0"]
         _write("all", "forwarding", "1")
+        for other in others:
+            _write(other, "forwarding", "0")
     _write(device, "forwarding", "01"[on])
 
 
