@@ -5,7 +5,7 @@ import textwrap
 
 import click
 
-SUBJECTS = {"viscript": ("signal", "launcher", "cluster")}
+SUBJECTS = {"viscript": ("signal", "launcher", "cluster"), "mesh": ("routes",)}
 WIDTH = 80
 
 
