@@ -69,6 +69,7 @@ class CableHandle:
         """With the addresses and routes that the ends had at the lab's start."""
         for port in (self._wire.right, self._wire.left):
             machine.ip(commands.plug_in(self._network.nodes[port.node], port), self._name_of(port.node))
+        machine.settle({self._name_of(port.node): [port.device] for port in (self._wire.left, self._wire.right)})
 
     def counters(self, towards: str) -> Counters:
         """Zero until loss was set once in that direction."""

@@ -83,6 +83,7 @@ class Lab:
             host.wait_open()
         nodes = self.network.nodes.values()
         machine.ip_everywhere({self.namespace(node.name): commands.bring_up(node) for node in nodes})
+        machine.settle({self.namespace(node.name): [port.device for port in node.ports] for node in nodes})
         for node in nodes:
             if node.masks:
                 machine.nft(commands.mask(*node.masks), self.namespace(node.name))

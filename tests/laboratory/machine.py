@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.laboratory.errors import CommandError, MissingError
 from tests.laboratory.sweep import NAMESPACES
 
 DEADLINE_S = 60.0
+PAUSE_S = 0.05
 PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables", "nsenter": "util-linux", "unshare": "util-linux"}
 NEW_NETWORK = 0x40000000
 Result = TypeVar("Result")
@@ -41,6 +43,22 @@ def ip(lines: str, place: str | None = None) -> None:
 def ip_everywhere(batches: Mapping[str, str]) -> None:
     """A batch in each namespace, all at once."""
     in_parallel(lambda item: ip(item[1], item[0]), list(batches.items()))
+
+
+def settle(devices: Mapping[str, list[str]]) -> None:
+    """Waits until these devices (namespace → names) pass packets. The kernel looks only once a second for carriers that
+    came up, except for a device that is asked after; older kernels take that second.
+    """
+    deadline = time.monotonic() + DEADLINE_S
+
+    def wait(item: tuple[str, list[str]]) -> None:
+        lines = "".join(f"link show dev {device}\n" for device in item[1])
+        while " state DOWN " in _feed(["ip", "-n", item[0], "-o", "-batch", "-"], lines, item[0]):
+            if time.monotonic() > deadline:
+                raise CommandError(f"the devices {item[1]} of '{item[0]}' do not come up")
+            time.sleep(PAUSE_S)
+
+    in_parallel(wait, [item for item in devices.items() if item[1]])
 
 
 def tc(lines: str, place: str) -> None:

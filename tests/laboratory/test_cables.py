@@ -179,3 +179,17 @@ def test_what_there_is_not_is_refused(make_lab: MakeLab) -> None:
         lab.cable("a", "b").loss(10)
     with pytest.raises(LabError, match="no host 'c'"):
         lab.host("c")
+
+
+@pytest.mark.parametrize("towards", ["s-1", "s"])
+def test_a_black_hole_at_a_switch(make_lab: MakeLab, towards: str) -> None:
+    """Of one board alone; its neighbour goes on."""
+    lab = make_lab("switches: {net: {}}\nsites: {s: {boards: 2, internet: net}}")
+    gate = ["ping", "-c1", "-W1", lab.host("s-gate").node.address("s")]
+    lab.host("s-1").run(gate)
+    lab.cable("s-1", "s").black_hole(towards=towards)
+    assert lab.host("s-1").run(gate, check=False).returncode == 1
+    assert lab.cable("s-1", "s").counters(towards).lost >= 1
+    lab.host("s-2").run(gate)
+    lab.cable("s-1", "s").loss(0)
+    lab.wait_until(lambda: lab.host("s-1").run(gate, check=False).returncode == 0, "the gate answers again")
