@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nats.errors
 from nats.aio.client import Client
@@ -63,28 +63,11 @@ class Bus:
         """The first time. `token` is asked at each connection. Raises BusError, ForbiddenError."""
         self._began = True
         refused: list[Exception] = []
-
-        async def trouble(error: Exception) -> None:
-            refused.append(error)
-            self._tell(f"the bus says: {error}")
-
-        async def gone() -> None:
-            self._tell("the bus is away")
-
-        async def back() -> None:
-            self._tell("the bus is back")
-
-        async def closed() -> None:
-            self.closed.set()
-
         try:
             async with asyncio.timeout(CONNECT_WITHIN_S):
                 await self._client.connect(
                     list(urls),
-                    error_cb=trouble,
-                    disconnected_cb=gone,
-                    reconnected_cb=back,
-                    closed_cb=closed,
+                    **self._tellers(refused),
                     allow_reconnect=False,  # not before it was let in: a refusal would be asked for again and again
                     name=self._identity.node_id,
                     connect_timeout=3,
@@ -103,6 +86,25 @@ class Bus:
             kind = ForbiddenError if "uthorization" in told or "xpired" in told else BusError
             raise kind(f"cannot connect to the bus at {', '.join(urls)}: {told}") from None
         self._client.options["allow_reconnect"] = True
+
+    def _tellers(self, refused: list[Exception]) -> dict[str, Any]:
+        """What nats-py calls when something happens."""
+
+        async def trouble(error: Exception) -> None:
+            refused.append(error)
+            del refused[:-10]
+            self._tell(f"the bus says: {error}")
+
+        async def gone() -> None:
+            self._tell("the bus is away")
+
+        async def back() -> None:
+            self._tell("the bus is back")
+
+        async def closed() -> None:
+            self.closed.set()
+
+        return {"error_cb": trouble, "disconnected_cb": gone, "reconnected_cb": back, "closed_cb": closed}
 
     async def close(self) -> None:
         if not self._began:
