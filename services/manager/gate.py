@@ -16,6 +16,7 @@ import msgspec
 from services.keys import NodeId
 from services.manager.bus import Bus
 from services.manager.credentials import Authority
+from services.manager.ending import end_tasks
 from services.manager.errors import BusError, EngineError
 from services.manager.store import Store
 
@@ -51,9 +52,7 @@ class Gate:
         ]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     async def _keep(self) -> None:
         while True:

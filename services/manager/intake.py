@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from services.keys import NodeId
 from services.manager.bus import Bus, Message
+from services.manager.ending import end_tasks
 from services.manager.errors import BusError, ManagerError
 from services.manager.limits import Limits
 from services.manager.subjects import ALL_UP, UP, is_own_inbox, sender
@@ -55,9 +56,7 @@ class Intake:
     async def stop(self) -> None:
         if self._end is not None and self._bus.is_connected:
             await self._end()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     async def _take(self, message: Message) -> None:
         found = sender(message.subject)

@@ -17,6 +17,7 @@ import time
 from services.keys import NodeId
 from services.manager.bucket import Bucket, Shape, open_bucket
 from services.manager.bus import Bus, Entry
+from services.manager.ending import end_tasks
 from services.manager.errors import BusError, ConflictError
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,7 @@ class Lease:
         """Gives it back at once where it is held."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks([self._task])
         self._task = None
         held, self._until = self.is_held, 0.0
         if held:

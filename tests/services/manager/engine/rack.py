@@ -85,7 +85,7 @@ async def until(holds: Callable[[], bool], what: str, within_s: float = DEADLINE
 
 def run(test: Awaitable[None]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(200):
             await test
 
     asyncio.run(bounded())

@@ -1,6 +1,7 @@
 """Three managers, each a process with a nats-server of its own; one is killed or stopped, and the others go on."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -11,8 +12,10 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 
+import nats.errors
 import psutil
 import pytest
+from nats.js.api import PeerInfo
 
 from services.keys import Identity, new_seed
 from services.manager.bus import Bus
@@ -29,6 +32,7 @@ pytestmark = needs_server
 
 PROGRAM = Path(__file__).with_name("manager_process.py")
 START_WITHIN_S = 60
+WHOLE_WITHIN_S = 60
 
 
 class Manager:
@@ -125,14 +129,30 @@ async def write_and_read(store: Store, gaps: list[float], stop: asyncio.Event) -
 @pytest.mark.timeout(240)
 def test_any_one_may_be_killed(tmp_path: Path) -> None:
     async def test() -> None:
-        async with three(tmp_path) as (managers, _, store):
+        async with three(tmp_path) as (managers, bus, store):
             for one in list(managers):
+                await whole(bus)
                 await kill_and_look(one, managers, store)
                 await one.reading
                 await one.start_again()
                 await until(lambda one=one: one.server_pid > 0, "it comes back", START_WITHIN_S)  # type: ignore[misc]
 
     run(test())
+
+
+async def whole(bus: Bus) -> None:
+    """Every stream has its three copies, and none is behind: two that are away at once are one too many."""
+    async with asyncio.timeout(WHOLE_WITHIN_S):
+        while True:
+            with contextlib.suppress(nats.errors.Error, TimeoutError):
+                groups = [info.cluster for info in await bus.jetstream().streams_info()]
+                if groups and all(group and group.leader and _current(group.replicas) for group in groups):
+                    return
+            await asyncio.sleep(0.1)
+
+
+def _current(replicas: list[PeerInfo] | None) -> bool:
+    return len(replicas or []) == 2 and all(peer.current and not peer.offline for peer in replicas or [])
 
 
 async def kill_and_look(one: Manager, managers: list[Manager], store: Store) -> None:
