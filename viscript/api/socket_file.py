@@ -5,14 +5,13 @@ it.
 from __future__ import annotations
 
 import grp
-import os
 import socket
 from pathlib import Path
 
 from viscript.errors import DaemonBusyError, ViscriptError
+from viscript.signal.peers import make_unix_listener
 
 MODE = 0o660
-BACKLOG = 64
 
 
 def make_listener(path: Path, group: str | None) -> socket.socket:
@@ -22,28 +21,13 @@ def make_listener(path: Path, group: str | None) -> socket.socket:
     """
     if _is_live(path):
         raise DaemonBusyError(f"another viscript already listens at '{path}'")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        draft.unlink(missing_ok=True)
-        umask = os.umask(0o177)
-        try:
-            listener.bind(str(draft))
-        finally:
-            os.umask(umask)
-        if group is not None:
-            os.chown(draft, -1, grp.getgrnam(group).gr_gid)
-        draft.chmod(MODE)
-        listener.listen(BACKLOG)
-        draft.replace(path)
+        gid = grp.getgrnam(group).gr_gid if group is not None else None
+        return make_unix_listener(path, MODE, gid)[0]
     except KeyError:
-        listener.close()
-        draft.unlink(missing_ok=True)
         raise ViscriptError(f"group '{group}' does not exist (make it, or leave --group out)") from None
     except OSError as error:
-        listener.close()
         raise ViscriptError(f"cannot listen at '{path}': {error.strerror or error}") from error
-    return listener
 
 
 def _is_live(path: Path) -> bool:

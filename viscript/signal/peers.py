@@ -47,9 +47,9 @@ def is_gone(pid: int | None) -> bool:
     return False
 
 
-def make_unix_listener(path: Path, mode: int) -> tuple[socket.socket, int]:
-    """A listening socket at `path`, replacing what a former server left there, and the file's inode. It never has
-    another mode. Raises OSError.
+def make_unix_listener(path: Path, mode: int, gid: int | None = None) -> tuple[socket.socket, int]:
+    """A listening socket at `path`, replacing what a former server left there, and the file's inode. There is no
+    moment at which it has another mode or group, or no listener behind it. Raises OSError.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -60,6 +60,8 @@ def make_unix_listener(path: Path, mode: int) -> tuple[socket.socket, int]:
             listener.bind(str(draft))
         finally:
             os.umask(umask)
+        if gid is not None:
+            os.chown(draft, -1, gid)
         draft.chmod(mode)
         listener.listen(BACKLOG)
         draft.replace(path)
