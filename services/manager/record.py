@@ -27,7 +27,9 @@ MAX_ENDPOINTS = 16
 
 
 class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`endpoints` are `address:port` of the underlay, the best first; `link_key` as WireGuard writes it."""
+    """`endpoints` are `address:port` of its link socket on the underlay, the best first; `session_port` is that of its
+    session socket at the same addresses; `wires` its addresses on trusted switches; `link_key` as WireGuard writes it.
+    """
 
     node_id: NodeId
     sequence: int
@@ -37,10 +39,19 @@ class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoints: tuple[str, ...] = ()
     version: str = ""
     relays: bool = False
+    session_port: int = 51821
+    wires: tuple[str, ...] = ()
 
 
 def make_record(
-    identity: Identity, sequence: int, endpoints: tuple[str, ...], version: str, *, relays: bool = False
+    identity: Identity,
+    sequence: int,
+    endpoints: tuple[str, ...],
+    version: str,
+    *,
+    relays: bool = False,
+    session_port: int = 51821,
+    wires: tuple[str, ...] = (),
 ) -> NodeRecord:
     return NodeRecord(
         identity.node_id,
@@ -51,6 +62,8 @@ def make_record(
         endpoints,
         version,
         relays,
+        session_port,
+        wires,
     )
 
 
@@ -83,8 +96,11 @@ def _check(by: NodeId, record: NodeRecord) -> None:
         raise WordsError(f"a record of node '{record.node_id}', signed by '{by}'")
     if record.sequence < 1:
         raise WordsError(f"a record's sequence is 1 or more, not {record.sequence}")
-    if len(record.endpoints) > MAX_ENDPOINTS or any(len(text) > 80 for text in (*record.endpoints, record.version)):
+    texts = (*record.endpoints, *record.wires, record.version)
+    if max(len(record.endpoints), len(record.wires)) > MAX_ENDPOINTS or any(len(text) > 80 for text in texts):
         raise WordsError(f"the record of node '{by}' has more endpoints than {MAX_ENDPOINTS}, or too long ones")
+    if not 1 <= record.session_port <= 65535:
+        raise WordsError(f"the record of node '{by}' has session port {record.session_port}: expected 1 to 65535")
     try:
         check_link(read_curve_key(record.link_key), read_address(record.link_address, LINKS))
         check_session(record.node_id, read_address(record.session_address, SESSIONS))

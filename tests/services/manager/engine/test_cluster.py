@@ -32,6 +32,8 @@ pytestmark = needs_server
 
 PROGRAM = Path(__file__).with_name("manager_process.py")
 START_WITHIN_S = 60
+LED_WITHIN_S = LEASE_S + 20
+"""NATS chooses a stream's new leader after 4 to 9 s, and may have to choose twice; only then a lease can be taken."""
 WHOLE_WITHIN_S = 60
 
 
@@ -166,13 +168,13 @@ async def kill_and_look(one: Manager, managers: list[Manager], store: Store) -> 
     await until(lambda: not is_running(one.server_pid), "its server ends with it", 10)
     done = len(gaps)
     await until(lambda: work.done() or len(gaps) > done + 20, "writing goes on")
-    await until(lambda: any(m.leads(killed + 0.1) for m in managers if m is not one), "somebody leads")
+    await until(lambda: any(m.leads(killed + 0.1) for m in managers if m is not one), "somebody leads", 60)
     stop.set()
     await work
     assert len(await store.records()) >= count + 20, "what was written before is lost"
     first = min(at for m in managers if m is not one for at, _ in m.led if at > killed)
     print(f"leader {led}: led again after {first - killed:.2f} s, longest write {max(gaps):.2f} s")
-    assert first - killed < LEASE_S + 5, f"nobody led for {first - killed:.1f} s"
+    assert first - killed < LED_WITHIN_S, f"nobody led for {first - killed:.1f} s"
     one_at_a_time(managers)
 
 
@@ -189,11 +191,11 @@ def test_a_leader_that_was_stopped_does_not_believe_it_leads(tmp_path: Path) -> 
             one.process.send_signal(signal.SIGSTOP)
             stopped = time.monotonic()
             others = [other for other in managers if other is not one]
-            took = await until(lambda: any(other.leads(stopped + 0.1) for other in others), "another leads", 15)
+            took = await until(lambda: any(other.leads(stopped + 0.1) for other in others), "another leads", 60)
             one.process.send_signal(signal.SIGCONT)
             await asyncio.sleep(1)  # for it to say what it must not
             assert one_at_a_time(managers) >= 2
-            assert took < LEASE_S + 5, f"nobody led for {took:.1f} s"
+            assert took < LED_WITHIN_S, f"nobody led for {took:.1f} s"
 
     run(test())
 
@@ -206,8 +208,8 @@ def test_a_leader_that_ends_hands_over(tmp_path: Path) -> None:
             one.process.send_signal(signal.SIGINT)
             await one.process.wait()
             ended = time.monotonic()
-            took = await until(lambda: any(other.leads(ended - 1) for other in others), "another leads", 15)
-            assert took < LEASE_S + 5, f"nobody led for {took:.1f} s"
+            took = await until(lambda: any(other.leads(ended - 1) for other in others), "another leads", 60)
+            assert took < LED_WITHIN_S, f"nobody led for {took:.1f} s"
             assert not is_running(one.server_pid)
             assert one_at_a_time(managers) == 2
 
