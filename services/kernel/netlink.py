@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from ipaddress import IPv6Interface, ip_address, ip_interface
 from typing import Any
 
-from pyroute2 import IPRoute, NetlinkError
-
 from services.kernel.errors import AbsentError, DoorError
 from services.kernel.model import (
     LINK_RANGE,
@@ -25,6 +23,7 @@ from services.kernel.model import (
     Vxlan,
     is_ours,
 )
+from services.kernel.pyroute import IPRoute, NetlinkError
 
 INET, INET6 = 2, 10
 UP = 0x01  # IFF_UP

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from pyroute2 import NetlinkError
-from pyroute2 import WireGuard as Socket
-
 from services.kernel.errors import AbsentError, DoorError
 from services.kernel.model import AllowedIp, Device, Endpoint, IpNetwork, LinkKind, Peer, Traffic
 from services.kernel.netlink import Netlink
+from services.kernel.pyroute import NetlinkError
+from services.kernel.pyroute import WireGuard as Socket
 from services.kernel.tunnels import Found
 
 NETWORKS_A_MESSAGE = 1000  # their nested attribute must stay below 64 KiB

@@ -17,7 +17,7 @@ DOORS = {
     "mnemonic": ("services/words.py",),
     "nacl": ("services/keys.py",),
     "nats": ("services/manager/bucket.py", "services/manager/bus.py"),
-    "pyroute2": ("services/kernel/netlink.py", "services/kernel/wireguard.py"),
+    "pyroute2": ("services/kernel/pyroute.py",),
     "prompt_toolkit": ("viscript/shell/",),
     "rich": ("viscript/shell/tables.py",),
     "psutil": ("viscript/launcher/process/procfs.py",),
