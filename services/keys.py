@@ -35,6 +35,7 @@ SIGNATURE_BYTES = 64
 
 _LINK = b"skywire link"
 _EVEN = b"skywire even"
+_SHARED = b"skywire shared"
 """BLAKE2b personalisations: what is derived for one use says nothing about the other."""
 
 _NODE_ID = re.compile(r"[0-9a-f]{64}")
@@ -123,6 +124,13 @@ class Issuer:
 def seal(node_id: NodeId, message: bytes) -> bytes:
     """For that node's eyes alone, 48 bytes longer. Raises NodeIdError."""
     return bindings.crypto_box_seal(message, session_key(node_id))
+
+
+def shared_key(identity: Identity, node_id: NodeId) -> Secret:
+    """What these two nodes alone can compute, the same at both, from their session keys. Raises NodeIdError."""
+    product = bindings.crypto_scalarmult(identity.session_secret().reveal(), session_key(node_id))
+    both = b"".join(sorted((key_bytes(identity.node_id), key_bytes(node_id))))
+    return Secret(hashlib.blake2b(both, digest_size=SECRET_BYTES, key=product, person=_SHARED).digest())
 
 
 def new_seed() -> Secret:
