@@ -21,6 +21,7 @@ from tests.laboratory.errors import LabError
 from tests.laboratory.lab import Lab, run_lab
 from tests.laboratory.layout import MESH
 from tests.laboratory.sweep import make_name
+from tests.laboratory.templates import fill
 from tests.laboratory.topology import known, read_topology
 from viscript.errors import ViscriptError
 
@@ -89,17 +90,24 @@ def tell(text: str) -> None:
 
 
 def print_table(lab: Lab, seconds: float) -> None:
-    rows = [("HOST", "ADDRESSES", "NAMESPACE")]
+    rows = [("HOST", "ADDRESSES", "SESSION ADDRESS" if lab.residents else "NAMESPACE")]
     for node in lab.network.nodes.values():
         addresses = ", ".join(str(port.address.ip) for port in node.ports if port.address)
         if addresses:
-            rows.append((node.name, addresses, lab.namespace(node.name)))
+            own = lab.residents[node.name].address if node.name in lab.residents else ""
+            rows.append((node.name, addresses, own if lab.residents else lab.namespace(node.name)))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for row in rows:
         print(f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}")
     print(f"up in {seconds:.1f} s, {lab.memory_bytes() / 1e6:.0f} MB of RAM in all")
+    if lab.residents:
+        print(f"namespaces are {lab.namespace('HOST')}; on each host HOST.mesh is a session address")
     for note in lab.notes:
         print(f"note: {note}")
+    if lab.topology.hints:
+        print("\nto try:")
+    for hint in lab.topology.hints:
+        print(f"  {fill(hint, lab.hosts[0].facts)}")
     sys.stdout.flush()
 
 
@@ -117,7 +125,8 @@ def described(lab: Lab, seconds: float) -> dict[str, object]:
                 "role": node.role.value,
                 "namespace": lab.namespace(node.name),
                 "addresses": {port.device: str(port.address) for port in node.ports if port.address},
-                "mesh": node.address(MESH),
+                "mesh": lab.residents[node.name].address if node.name in lab.residents else node.address(MESH),
+                "id": lab.residents[node.name].node_id if node.name in lab.residents else "",
             }
             for node in lab.network.nodes.values()
         ],

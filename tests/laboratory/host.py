@@ -17,6 +17,7 @@ from tests.laboratory.errors import CommandError, LabError
 from tests.laboratory.job import Job
 from tests.laboratory.layout import MESH, Network, Node
 from tests.laboratory.model import By, Program, Ready
+from tests.laboratory.residents import Resident, settle
 from tests.laboratory.sweep import end_all, inside
 from tests.laboratory.templates import Facts, fill
 
@@ -40,9 +41,19 @@ Socket = socket.socket
 
 
 class Host:
-    """Routers are hosts too. `folder` is its own; `environment` is what its programs are started with."""
+    """Routers are hosts too. `folder` is its own; `environment` is what its programs are started with. `residents` are
+    those of all hosts, where the mesh is the real one.
+    """
 
-    def __init__(self, node: Node, place: str, network: Network, folder: Path, bin_folder: Path) -> None:
+    def __init__(
+        self,
+        node: Node,
+        place: str,
+        network: Network,
+        folder: Path,
+        bin_folder: Path,
+        residents: Mapping[str, Resident] | None = None,
+    ) -> None:
         self.node = node
         self.name = node.name
         self.namespace = place
@@ -56,12 +67,17 @@ class Host:
             "PYTHONPATH": str(TREE),
         }
         hosts = {name: other for name, other in network.nodes.items() if any(port.address for port in other.ports)}
+        known = residents or {}
         self.facts = Facts(
             host=self.name,
             places={"dir": str(folder), "lab": str(folder.parent), "tree": str(TREE), "python": sys.executable},
             addresses={name: other.address() for name, other in hosts.items()},
-            mesh={name: other.address(MESH) for name, other in hosts.items() if other.address(MESH)},
+            mesh={name: resident.address for name, resident in known.items()}
+            or {name: other.address(MESH) for name, other in hosts.items() if other.address(MESH)},
+            ids={name: resident.node_id for name, resident in known.items()},
         )
+        if self.name in known:
+            settle(known[self.name], folder)
         self._keeper: subprocess.Popen[bytes] | None = None
         self._programs: list[Program] = []
         self._sockets: list[Socket] = []
@@ -131,12 +147,29 @@ class Host:
         self._await(begun, bell, ready or Ready())
         return begun
 
-    def begin(self, program: Program) -> tuple[Job, Socket | None]:
-        """Starts a program of the topology file without waiting; `finish` waits for it."""
-        for path, text in program.files.items():
+    @property
+    def session_address(self) -> str:
+        return self.facts.mesh[self.name]
+
+    @property
+    def node_id(self) -> str:
+        return self.facts.ids[self.name]
+
+    def outside(self, path: str) -> Path:
+        """Where a path of this host's own /run is seen from outside of it."""
+        assert self._keeper is not None
+        return Path(f"/proc/{self._keeper.pid}/root{path}")
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Into its folder, with the words of `templates` filled in."""
+        for path, text in files.items():
             file = self.folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(fill(text, self.facts))
+
+    def begin(self, program: Program) -> tuple[Job, Socket | None]:
+        """Starts a program of the topology file without waiting; `finish` waits for it."""
+        self.write(program.files)
         if program not in self._programs:
             self._programs.append(program)
         env = {key: fill(value, self.facts) for key, value in program.env.items()}

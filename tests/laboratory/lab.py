@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import secrets
 import subprocess
 import sys
 import time
@@ -18,7 +19,9 @@ from tests.laboratory.cable import CableHandle
 from tests.laboratory.errors import LabError, NotReadyError
 from tests.laboratory.host import TREE, Host
 from tests.laboratory.layout import Network, Role, lay_out
-from tests.laboratory.model import Program, Quality, Topology
+from tests.laboratory.mesh import CLUSTER_SECRET, World, files_of, programs_of
+from tests.laboratory.model import MeshKind, Program, Quality, Topology
+from tests.laboratory.residents import Resident, draw_residents
 from tests.laboratory.sweep import make_name, sweep, sweep_lab
 
 STAND_IN = "fd53 addresses are on a switch that the lab lays beside the network; it stands in for the mesh"
@@ -34,6 +37,8 @@ class Lab:
         self.network: Network = lay_out(topology)
         self.name = make_name(next(_numbers))
         self.notes: list[str] = [STAND_IN] if topology.stand_in else []
+        is_real = topology.mesh.kind is MeshKind.NODE
+        self.residents: dict[str, Resident] = draw_residents(topology.hosts) if is_real else {}
         self.folder = scratch
         self._hosts: dict[str, Host] = {}
         self._cables: dict[frozenset[str], CableHandle] = {}
@@ -77,8 +82,11 @@ class Lab:
         for node in self.network.nodes.values():
             if node.role is not Role.SWITCH:
                 place = self.namespace(node.name)
-                self._hosts[node.name] = Host(node, place, self.network, self.folder / node.name, bin_folder)
+                self._hosts[node.name] = Host(
+                    node, place, self.network, self.folder / node.name, bin_folder, self.residents
+                )
                 self._hosts[node.name].open()
+        self._settle_mesh()
         for host in self._hosts.values():
             host.wait_open()
         nodes = self.network.nodes.values()
@@ -91,7 +99,8 @@ class Lab:
 
     def start_programs(self, tell: Tell, *, keep_going: bool = False) -> None:
         """Those of the topology file. With `keep_going` one that is not ready is told of, and the rest go on."""
-        for program in self.topology.programs:
+        meshed = programs_of(self.topology) if self.residents else ()
+        for program in (*meshed, *self.topology.programs):
             self._start(program, tell, keep_going=keep_going)
 
     def close(self) -> None:
@@ -115,6 +124,18 @@ class Lab:
             if time.monotonic() > deadline:
                 raise NotReadyError(f"not so in {timeout_s:g} s: {what}")
             time.sleep(pause_s)
+
+    def _settle_mesh(self) -> None:
+        """The files of node, manager and viscript, where the mesh is the real one."""
+        world = World(self.topology, self.network, self.residents)
+        secret = secrets.token_bytes(32)
+        for name in self.residents:
+            self._hosts[name].write(files_of(world, name))
+        for name in self.topology.mesh.managers:
+            file = self._hosts[name].folder / CLUSTER_SECRET
+            file.parent.mkdir(mode=0o700)
+            file.touch(mode=0o600)
+            file.write_bytes(secret)
 
     def _shape_cables(self) -> None:
         has_netem = machine.has_netem(self.namespace(self.topology.hosts[0]))

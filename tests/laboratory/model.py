@@ -19,6 +19,14 @@ class Nat(Enum):
     SYMMETRIC = "symmetric"
 
 
+class MeshKind(Enum):
+    NONE = "none"
+    STAND_IN = "stand-in"
+    """Each host gets an fd53 address on a switch that stands in for the mesh."""
+    NODE = "node"
+    """The project's own node and manager."""
+
+
 class By(Enum):
     """How a program is known to be ready."""
 
@@ -92,15 +100,33 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Mesh:
+    """`links` are the networks over which nodes may link, none for all; `wires` those of trusted switches. `plain`: the
+    lab starts node and manager itself; else each host's viscript does.
+    """
+
+    kind: MeshKind = MeshKind.NONE
+    managers: tuple[str, ...] = ()
+    links: tuple[IPv4Network, ...] = ()
+    wires: tuple[IPv4Network, ...] = ()
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     description: str
     hosts: tuple[str, ...]
     switches: tuple[Switch, ...] = ()
     cables: tuple[Cable, ...] = ()
     routers: tuple[Router, ...] = ()
-    stand_in: bool = False
-    """Whether each host gets an fd53 address on a switch that stands in for the mesh."""
+    mesh: Mesh = Mesh()
     programs: tuple[Program, ...] = ()
     """In the order of their start: the next is started where the one before is ready everywhere."""
     shell: tuple[str, ...] = ("sh",)
     """What a person gets on the first host."""
+    hints: tuple[str, ...] = ()
+    """What a person may try there, a line each."""
+
+    @property
+    def stand_in(self) -> bool:
+        return self.mesh.kind is MeshKind.STAND_IN

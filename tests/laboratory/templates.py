@@ -1,7 +1,7 @@
 """Pure: fills in what a program is told of its host.
 
 ${host} ${dir} ${lab} ${tree} ${python}     its name, its folder, the lab's folder, the repository, this Python
-${address pi-2} ${mesh pi-2}                an address of a host: its first on a cable, and in the mesh's stand-in
+${address pi-2} ${mesh pi-2} ${id pi-2}     of a host: its first address on a cable, that in the mesh, its node id
 ${address} ${mesh} ${mesh first}            of the host itself, and of the first one
 ${nodes 7998}                               all hosts as YAML, name to "[mesh address]:7998"
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 WORD = re.compile(r"\$\{([^}]*)\}")
 PLACES = ("dir", "lab", "tree", "python")
@@ -26,6 +26,7 @@ class Facts:
     places: Mapping[str, str]
     addresses: Mapping[str, str]
     mesh: Mapping[str, str]
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 def unknown_words(text: str, hosts: Collection[str]) -> list[str]:
@@ -34,7 +35,7 @@ def unknown_words(text: str, hosts: Collection[str]) -> list[str]:
 
 def _is_known(word: str, hosts: Collection[str]) -> bool:
     name, _, rest = word.partition(" ")
-    if name in {"address", "mesh"}:
+    if name in {"address", "mesh", "id"}:
         return rest in {"", FIRST, *hosts}
     if name == "nodes":
         return rest.isdecimal()
@@ -53,5 +54,5 @@ def _value(word: str, facts: Facts) -> str:
         return json.dumps({host: f"[{address}]:{rest}" for host, address in facts.mesh.items()})
     if name in PLACES:
         return facts.places[name]
-    table = facts.mesh if name == "mesh" else facts.addresses
+    table = {"mesh": facts.mesh, "id": facts.ids}.get(name, facts.addresses)
     return table[next(iter(table)) if rest == FIRST else rest or facts.host]

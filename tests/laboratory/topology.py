@@ -7,35 +7,33 @@
     routers: {gate: {inside: rack, outside: internet, nat: symmetric}}
     sites: {rack: {boards: 8, prefix: pi, nat: port-restricted, internet: internet}}
     graph: {kind: random, hosts: 20, prefix: n, degree: 3, seed: 7}
-    mesh: stand-in
+    mesh: stand-in, or node, or {managers: [a], links: [10.128.0.0/9], wires: [192.168.1.0/24], plain: true}
     programs: {name: {hosts: ["pi-*"], argv: [...], env: {...}, files: {...}, ready: notify}}
     shell: [viscript]
+    hints: ["node links"]
 
-`back` of a cable is the way from the second to the first, where it differs. A site's router is `<site>-gate`.
+`back` of a cable is the way from the second to the first, where it differs. A site's router is `<site>-gate`. Members
+of a switch are patterns as of file names. With `mesh: node` the first host has the manager, unless others are named.
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
 
 from tests.laboratory.graphs import Kind, edges
-from tests.laboratory.model import Cable, Nat, Quality, Router, Switch, Topology
+from tests.laboratory.model import Cable, Mesh, MeshKind, Nat, Quality, Router, Switch, Topology
 from tests.laboratory.programs import read_programs
 from tests.laboratory.reader import Reader
+from tests.laboratory.templates import unknown_words
 from viscript.launcher.yaml_nodes import compose, read_text
 
 FOLDER = Path(__file__).with_name("topologies")
 MAX_HOSTS = 200
-TOP = {"description", "hosts", "switches", "cables", "routers", "sites", "graph", "mesh", "programs", "shell"}
+TOP = {"description", "hosts", "switches", "cables", "routers", "sites", "graph", "mesh", "programs", "shell", "hints"}
 QUALITY = {"rate", "delay", "loss"}
-
-
-class Mesh(Enum):
-    NONE = "none"
-    STAND_IN = "stand-in"
 
 
 def known() -> dict[str, Path]:
@@ -89,9 +87,10 @@ class _Parser:
             switches=tuple(self._switches.values()),
             cables=tuple(self._cables.values()),
             routers=tuple(self._routers.values()),
-            stand_in="mesh" in top and read.one_of(top["mesh"], "mesh", Mesh) is Mesh.STAND_IN,
+            mesh=self._read_mesh(top["mesh"]) if "mesh" in top else Mesh(),
             programs=read_programs(read, top["programs"], self._hosts) if "programs" in top else (),
             shell=read.words(top["shell"], "shell") if "shell" in top else ("sh",),
+            hints=self._read_hints(top["hints"]) if "hints" in top else (),
         )
 
     def _new(self, node: yaml.Node, key: str, name: str) -> str:
@@ -116,13 +115,42 @@ class _Parser:
 
     def _join(self, switch: str, node: yaml.Node) -> None:
         """A member with a cable of its own in the file has its quality from there."""
-        name = self._read.name(node, "members")
-        if name not in self._hosts:
-            raise self._read.fail(node, "members", "the name of a host of this file")
-        self._cables.setdefault(frozenset((name, switch)), Cable(name, switch))
+        for name in self._matching(node, "members"):
+            self._cables.setdefault(frozenset((name, switch)), Cable(name, switch))
+
+    def _matching(self, node: yaml.Node, key: str) -> list[str]:
+        pattern = self._read.text(node, key)
+        found = [host for host in self._hosts if fnmatchcase(host, pattern)]
+        if not found:
+            raise self._read.fail(node, key, "the name of a host of this file, or a pattern of some")
+        return found
 
     def _items(self, keys: dict[str, yaml.Node], key: str) -> list[yaml.Node]:
         return self._read.items(keys[key], key) if key in keys else []
+
+    def _read_mesh(self, node: yaml.Node) -> Mesh:
+        read = self._read
+        if isinstance(node, yaml.ScalarNode):
+            kind, keys = read.one_of(node, "mesh", MeshKind), {}
+        else:
+            kind, keys = MeshKind.NODE, read.mapping(node, "mesh", {"managers", "links", "wires", "plain"})
+        if kind is not MeshKind.NODE:
+            return Mesh(kind)
+        named = [host for item in self._items(keys, "managers") for host in self._matching(item, "managers")]
+        return Mesh(
+            kind,
+            managers=tuple(host for host in self._hosts if host in named) or tuple(self._hosts[:1]),
+            links=tuple(read.subnet(item, "links") for item in self._items(keys, "links")),
+            wires=tuple(read.subnet(item, "wires") for item in self._items(keys, "wires")),
+            plain="plain" in keys and read.boolean(keys["plain"], "plain"),
+        )
+
+    def _read_hints(self, node: yaml.Node) -> tuple[str, ...]:
+        hints = self._read.arguments(node, "hints")
+        wrong = [word for text in hints for word in unknown_words(text, self._hosts)]
+        if wrong:
+            raise self._read.fail(node, "hints", f"only words that the lab fills in, not '${{{wrong[0]}}}'")
+        return tuple(hints)
 
     def _named(self, node: yaml.Node, key: str) -> list[tuple[str, yaml.Node]]:
         found = []

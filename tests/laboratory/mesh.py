@@ -1,0 +1,127 @@
+"""Pure: what `mesh: node` puts on the hosts of a topology: the configurations of node, manager and viscript, and the
+programs that take them. On a manager's host the manager runs beside a node, with the same identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from tests.laboratory.layout import Network, Role
+from tests.laboratory.model import By, Program, Ready, Topology
+from tests.laboratory.residents import SEED, Resident
+
+JOIN_PORT = 7997
+VISCRIPT_PORT = 7998
+CLUSTER_SECRET = "manager/cluster.secret"  # a file's name
+NODE = ("node", "run", "--config", "${dir}/node.yaml")
+MANAGER = ("manager", "run", "--config", "${dir}/manager.yaml")
+VISCRIPT = ("viscript", "headless", "--config", "${dir}/config.yaml", "--prefix", "${lab}")
+READY = Ready(By.NOTIFY, within_s=90)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the files of one host are made from."""
+
+    topology: Topology
+    network: Network
+    residents: Mapping[str, Resident]
+
+    @property
+    def managers(self) -> tuple[str, ...]:
+        return self.topology.mesh.managers
+
+
+def join_place(network: Network, manager: str) -> str:
+    """Where all hosts reach a manager: on its first switch, if it has one."""
+    node = network.nodes[manager]
+    at_switches = (port.device for port in node.ports if network.nodes[port.device].role is Role.SWITCH)
+    return f"{node.address(next(at_switches, None))}:{JOIN_PORT}"
+
+
+def files_of(world: World, host: str) -> dict[str, str]:
+    """Path under the host's folder → text, all filled in but for the words of `templates`."""
+    files = {"node.yaml": _text(_node(world))}
+    if host in world.managers:
+        files["manager.yaml"] = _text(_manager(world, host))
+    if not world.topology.mesh.plain:
+        files["config.yaml"] = _text({"apps": _apps(host in world.managers)})
+        files["cluster.yaml"] = _text(_cluster(world, host))
+    return files
+
+
+def programs_of(topology: Topology) -> tuple[Program, ...]:
+    if not topology.mesh.plain:
+        return (Program("viscript", topology.hosts, VISCRIPT, ready=READY),)
+    return (
+        Program("node", topology.hosts, NODE, ready=READY),
+        Program("manager", topology.mesh.managers, MANAGER, ready=READY),
+    )
+
+
+def _node(world: World) -> dict[str, object]:
+    mesh = world.topology.mesh
+    return {
+        "seed": f"${{dir}}/{SEED}",
+        "managers": [
+            {"at": join_place(world.network, name), "id": world.residents[name].node_id} for name in mesh.managers
+        ],
+        "link_networks": [str(network) for network in mesh.links],
+        "wires": [str(network) for network in mesh.wires],
+        "relays": True,
+    }
+
+
+def _manager(world: World, host: str) -> dict[str, object]:
+    return {
+        "seed": f"${{dir}}/{SEED}",
+        "folder": "${dir}/manager",
+        "cluster_secret": f"${{dir}}/{CLUSTER_SECRET}",
+        "join": {"listen": f"0.0.0.0:{JOIN_PORT}", "admit": "open"},
+        "others": [
+            {"id": world.residents[name].node_id, "at": join_place(world.network, name)}
+            for name in world.managers
+            if name != host
+        ],
+    }
+
+
+def _apps(is_manager: bool) -> dict[str, object]:
+    always = {"daemon": True, "autostart": True, "restart": "always", "stop_timeout_s": 20}
+    apps: dict[str, object] = {
+        "node": {"desc": "This board's node of the mesh", "path": "bin/node", "default_args": list(NODE[1:]), **always},
+        "mesh": {
+            "desc": "Looks at the mesh and uses it: start -a mesh links",
+            "path": "bin/node",
+            "default_args": ["status"],
+        },
+        "apptracker": {
+            "desc": "Directory of applications, with leases",
+            "daemon": True,
+            "path": "bin/apptracker",
+            "default_args": ["127.0.0.1:20000"],
+        },
+    }
+    if is_manager:
+        apps["manager"] = {
+            "desc": "Admits nodes and computes routes",
+            "path": "bin/manager",
+            "default_args": list(MANAGER[1:]),
+            "after": ["node"],
+            **always,
+        }
+    return apps
+
+
+def _cluster(world: World, host: str) -> dict[str, object]:
+    """The first host commands the others, over the mesh."""
+    places = {name: f"[{resident.address}]:{VISCRIPT_PORT}" for name, resident in world.residents.items()}
+    first = world.topology.hosts[0]
+    return {"name": host, "listen": places[host], "operators": [world.residents[first].address], "nodes": places}
+
+
+def _text(words: dict[str, object]) -> str:
+    return yaml.safe_dump(words, sort_keys=False, width=200)
