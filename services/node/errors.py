@@ -5,5 +5,29 @@ class NodeError(Exception):
     """Root of the errors here."""
 
 
+class ConfigError(NodeError):
+    """The configuration cannot be used; the text names file, line, key and what was expected."""
+
+
+class KeptError(NodeError):
+    """What the node keeps in its folders cannot be read or written."""
+
+
+class SlowKernelError(NodeError):
+    """The kernel did not answer in time. What was asked is still done, in its turn."""
+
+
+class OrderError(NodeError):
+    """An order cannot be carried out; the text is the reason that its manager gets."""
+
+
+class AwayError(NodeError):
+    """No manager can be asked just now; asking again later may help."""
+
+
+class RefusedError(NodeError):
+    """A manager refuses, with its reason; asking again does not help."""
+
+
 class ProbeLostError(NodeError):
     """A probe had no answer in time."""
