@@ -33,8 +33,16 @@ class WordsError(IdentityError):
     """The backup words do not give a seed; the text names the words to look at."""
 
 
+class ConfigError(Exception):
+    """A configuration file cannot be used; the text names file, line, key and what was expected."""
+
+
 class SeedFileError(IdentityError):
     """The seed cannot be read or written as it lies; the text says what mends it."""
+
+
+class SettingsError(Exception):
+    """A service's configuration cannot be used; the text names file, line, key and what was expected."""
 
 
 def shown(text: str) -> str:

@@ -5,10 +5,6 @@ class NodeError(Exception):
     """Root of the errors here."""
 
 
-class ConfigError(NodeError):
-    """The configuration cannot be used; the text names file, line, key and what was expected."""
-
-
 class KeptError(NodeError):
     """What the node keeps in its folders cannot be read or written."""
 
@@ -31,3 +27,19 @@ class RefusedError(NodeError):
 
 class ProbeLostError(NodeError):
     """A probe had no answer in time."""
+
+
+class ApiError(NodeError):
+    """What came over the node's socket is not what is said there."""
+
+
+class NodeAwayError(NodeError):
+    """No node answers at the socket."""
+
+
+class NodeRefusedError(NodeError):
+    """The node that was asked over its socket said no, in these words."""
+
+    def __init__(self, why: str, *, asked_wrongly: bool = False) -> None:
+        super().__init__(why)
+        self.asked_wrongly = asked_wrongly
