@@ -1,0 +1,65 @@
+"""Settings files, good and bad: each error names its line, its key and what was found."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.errors import SettingsError
+from services.settings_file import MAX_BYTES, parse_settings, read_settings
+
+
+class Door(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    listen: str
+    limit: int = 3
+
+    def __post_init__(self) -> None:
+        if ":" not in self.listen:
+            raise ValueError(f"'{self.listen}' has no port")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    folder: Path
+    door: Door | None = None
+    doors: tuple[Door, ...] = ()
+
+
+def test_good_ones_become_words() -> None:
+    text = 'folder: /var/x\ndoor: {listen: "[::]:1"}\ndoors:\n  - listen: a:2\n    limit: 4\n'
+    wanted = Settings(Path("/var/x"), Door("[::]:1"), (Door("a:2", 4),))
+    assert parse_settings(text, Settings, "f") == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "f:1: object missing required field 'folder'"),
+        ("- 1", "f:1: expected 'object', got 'array'"),
+        ("folder: /x\nfloder: /y", "f:2: unknown key 'floder'"),
+        ("folder: /x\ndoor:\n  listen: a:1\n  what: 3", "f:4: key 'door': unknown key 'what'"),
+        ("folder: /x\ndoor:\n  listen: 80", "f:3: key 'door.listen': expected 'str', got 'int', found '80'"),
+        ("folder: /x\ndoors:\n  - listen: a:1\n  - listen: a", "f:4: key 'doors[1]': 'a' has no port"),
+        ("folder: /x\nfolder: /y", "f:2: key 'folder' is given twice"),
+        ("folder: 5", "f:1: key 'folder': expected a path, found '5'"),
+        ("folder: [\n", "f:2: "),
+        ("? [a]\n: 3", "f:1: no key"),
+        ("folder: 2020-13-45", "f: month must be in 1..12"),
+        ("folder: !!python/object:os.system x", "f:1: could not determine a constructor"),
+    ],
+)
+def test_bad_ones_are_told_with_their_line(text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse_settings(text, Settings, "f")
+    assert str(error.value).startswith(said)
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.yaml: cannot be read: No such file"):
+        read_settings(tmp_path / "none.yaml", Settings)
+    big, binary = tmp_path / "big", tmp_path / "binary"
+    big.write_bytes(b"#" * (MAX_BYTES + 1))
+    binary.write_bytes(b"folder: \xff")
+    with pytest.raises(SettingsError, match="larger than"):
+        read_settings(big, Settings)
+    with pytest.raises(SettingsError, match=r"not UTF-8 text \(byte 8\)"):
+        read_settings(binary, Settings)
