@@ -210,6 +210,7 @@ class Host:
         foreign = [device for device in machine.links(self.namespace) if device not in own]
         machine.ip("".join(f"link delete dev {device}\n" for device in foreign), self.namespace)
         machine.nft("".join(f"delete table {table}\n" for table in self._tables()), self.namespace)
+        self.run(["find", "/run", "-mindepth", "1", "-delete"])
 
     def power_on(self) -> None:
         """With the programs of the topology file; returns when they are ready."""

@@ -111,7 +111,10 @@ class Job:
 
     def _wait_bell(self, bell: socket.socket, within_s: float) -> None:
         deadline = time.monotonic() + within_s
-        end = os.pidfd_open(self.pid)
+        try:
+            end = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            raise self._late("ended before it was ready") from None
         try:
             while True:
                 rung, _, _ = select.select([bell.fileno(), end], [], [], max(0.0, deadline - time.monotonic()))

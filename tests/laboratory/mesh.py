@@ -66,6 +66,7 @@ def _node(world: World) -> dict[str, object]:
     mesh = world.topology.mesh
     return {
         "seed": f"${{dir}}/{SEED}",
+        "card": "${dir}/card",
         "managers": [
             {"at": join_place(world.network, name), "id": world.residents[name].node_id} for name in mesh.managers
         ],

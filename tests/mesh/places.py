@@ -1,0 +1,36 @@
+"""The networks of these tests. In each, joins go over a switch of their own, and links over the cables alone."""
+
+MESH = "mesh: {managers: [m], links: [10.128.0.0/9], plain: true}"
+
+THREE_WAYS = f"""
+description: from a to d there are three ways, over x, y and z
+hosts: [m, a, x, y, z, d]
+switches: {{control: {{subnet: 203.0.113.0/24, members: ["*"]}}}}
+cables:
+  - {{between: [a, x]}}
+  - {{between: [a, y]}}
+  - {{between: [a, z]}}
+  - {{between: [d, x]}}
+  - {{between: [d, y]}}
+  - {{between: [d, z]}}
+{MESH}
+"""
+
+THREE_MANAGERS = """
+description: three managers, and two ways from a to d
+hosts: [m-1, m-2, m-3, a, x, y, d]
+switches: {control: {subnet: 203.0.113.0/24, members: ["*"]}}
+cables:
+  - {between: [a, x]}
+  - {between: [a, y]}
+  - {between: [d, x]}
+  - {between: [d, y]}
+mesh: {managers: ["m-*"], links: [10.128.0.0/9], plain: true}
+"""
+
+RACK = """
+description: four boards on one trusted switch, linked by wires; the first has the manager
+hosts: [m, a, b, c]
+switches: {rack: {subnet: 192.168.1.0/24, members: ["*"]}}
+mesh: {managers: [m], links: [192.168.1.0/24], wires: [192.168.1.0/24], plain: true}
+"""

@@ -1,0 +1,177 @@
+"""A laboratory whose mesh is the real one, with the questions that the tests put to it. What is waited for is asked of
+the nodes again and again, since no process here can be told of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from services.manager.routes.policy import Policy
+from services.node.api_words import (
+    Close,
+    Connect,
+    Connected,
+    Done,
+    GetLinks,
+    GetMeter,
+    GetSessions,
+    GetStatus,
+    Links,
+    Metered,
+    PathState,
+    Sessions,
+    SessionState,
+    Status,
+)
+from services.node.errors import NodeError
+from tests.laboratory.host import Host
+from tests.laboratory.lab import Lab, run_lab
+from tests.laboratory.topology import parse_topology
+from tests.mesh.node_socket import SOCKET, NodeSocket
+from tests.mesh.stream import Stream, open_stream
+
+UP_WITHIN_S = 60.0
+OPEN_WITHIN_S = 30.0
+RELAYED = Policy(hops_at_least=2)
+
+
+class World:
+    """Hosts are named; node ids are looked up."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def host(self, name: str) -> Host:
+        return self.lab.host(name)
+
+    def node(self, name: str) -> NodeSocket:
+        return NodeSocket(self.host(name).outside(SOCKET))
+
+    def id(self, name: str) -> str:
+        return self.lab.residents[name].node_id
+
+    def name(self, node_id: str | None) -> str:
+        """Of the host with that node id."""
+        return next((name for name, who in self.lab.residents.items() if who.node_id == node_id), f"?{node_id}")
+
+    # what is so
+
+    def status(self, name: str) -> Status:
+        return self.node(name).ask(GetStatus(), Status)
+
+    def links_up(self, name: str) -> set[str]:
+        """The names of those to whom it has links that are up."""
+        return {self.name(link.node_id) for link in self.node(name).ask(GetLinks(), Links).links if link.is_up}
+
+    def meter(self, name: str) -> Metered:
+        return self.node(name).ask(GetMeter(), Metered)
+
+    def session(self, at: str, to: str) -> SessionState:
+        found = self.node(at).ask(GetSessions(), Sessions).sessions
+        return next(session for session in found if session.node_id == self.id(to))
+
+    def path(self, at: str, to: str) -> tuple[str, ...]:
+        """The hosts of the active path of a session; () for the direct one."""
+        return self.names(next(path for path in self.session(at, to).paths if path.is_active))
+
+    def standbys(self, at: str, to: str) -> list[tuple[str, ...]]:
+        """Those that are up."""
+        return [self.names(path) for path in self.session(at, to).paths if path.is_up and not path.is_active]
+
+    def names(self, path: PathState) -> tuple[str, ...]:
+        return tuple(self.name(node) for node in path.nodes) if path.route else ()
+
+    # waiting
+
+    def wait(self, is_so: Callable[[], object], what: str, within_s: float = UP_WITHIN_S) -> float:
+        """Until it is so; an error of a node's is not yet. Returns the seconds it took."""
+        begin = time.monotonic()
+        last: list[str] = [""]
+
+        def look() -> object:
+            try:
+                return is_so()
+            except (NodeError, OSError, StopIteration) as error:
+                last[0] = f" ({type(error).__name__}: {error})"
+                return False
+
+        try:
+            self.lab.wait_until(look, what, within_s)
+        except Exception as error:
+            raise AssertionError(f"{error}{last[0]}") from None
+        return time.monotonic() - begin
+
+    def wait_joined(self, *names: str) -> None:
+        for name in names or self.lab.topology.hosts:
+            self.wait(lambda name=name: self.status(name).is_connected, f"'{name}' has joined")  # type: ignore[misc]
+
+    def wait_cables(self, *names: str, apart_from: Collection[str] = ()) -> None:
+        """Until both ends of each cable between two hosts say that their link is up."""
+        for wire in self.lab.network.wires:
+            ends = {wire.left.node, wire.right.node}
+            if ends <= set(names or self.lab.residents) and not ends & set(apart_from):
+                for here, there in ((wire.left.node, wire.right.node), (wire.right.node, wire.left.node)):
+                    self.wait(
+                        lambda here=here, there=there: there in self.links_up(here),  # type: ignore[misc]
+                        f"'{here}' has a link to '{there}'",
+                    )
+
+    # sessions
+
+    def connect(self, at: str, to: str, service: str, policy: Policy = RELAYED) -> Connected:
+        request = Connect(self.id(to), service, policy)
+        return self.node(at).ask(request, Connected, within_s=OPEN_WITHIN_S)
+
+    def close(self, at: str, to: str) -> None:
+        self.node(at).ask(Close(self.id(to)), Done)
+
+    @contextlib.contextmanager
+    def session_to(
+        self, at: str, to: str, port: int, policy: Policy = RELAYED, *, standby: bool = False
+    ) -> Iterator[Connected]:
+        """`to` publishes a service for `at`, which connects; both end with the context. With `standby`, it is entered
+        once a second path is up."""
+        service = f"test-{port}"
+        with self.node(to).publish(service, port, self.id(at)):
+            connected = self.connect_once_offered(at, to, service, policy)
+            try:
+                if standby:
+                    self.wait(lambda: self.standbys(at, to), f"'{at}' has a second path to '{to}'")
+                yield connected
+            finally:
+                with contextlib.suppress(NodeError, OSError):
+                    self.close(at, to)
+
+    def connect_once_offered(self, at: str, to: str, service: str, policy: Policy = RELAYED) -> Connected:
+        """A service is known to the managers a moment after it is published."""
+        found: list[Connected] = []
+
+        def connect() -> bool:
+            found.append(self.connect(at, to, service, policy))
+            return True
+
+        self.wait(connect, f"'{at}' is connected to '{service}' of '{to}'", OPEN_WITHIN_S)
+        return found[0]
+
+    @contextlib.contextmanager
+    def stream(
+        self, at: str, to: str, port: int, policy: Policy = RELAYED, *, download: bool = True, paced: bool = True
+    ) -> Iterator[Stream]:
+        """A session with a second path, and a TCP connection in it that flows."""
+        with self.session_to(at, to, port, policy, standby=True):  # noqa: SIM117 (the stream ends first)
+            with open_stream(self.host(to), self.host(at), port, download=download, paced=paced) as stream:
+                stream.wait_bytes(20_000)
+                yield stream
+
+
+@contextlib.contextmanager
+def run_world(text: str, scratch: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[World]:
+    """Entered once every node has joined and every cable carries a link."""
+    with run_lab(parse_topology(text, "lab.yaml"), scratch, tell=tell) as lab:
+        world = World(lab)
+        world.wait_joined()
+        world.wait_cables()
+        yield world
