@@ -48,6 +48,7 @@ class Options:
     """What `viscript headless` was told; `starter` is set for the unit backend and None for process groups."""
 
     config: Path | None
+    image: Path | None
     cluster: Path | None
     state_dir: Path
     socket: Path
@@ -68,7 +69,7 @@ async def run(options: Options, tell: Callable[[str], None]) -> None:
         stack.push_async_callback(signals.close)
         place = await _open_signals(options, signals)
         logs = Logs(backend, store.ended)
-        launcher = Launcher(partial(load_config, options.config), backend, store, signals, logs, place)
+        launcher = Launcher(partial(load_config, options.config, options.image), backend, store, signals, logs, place)
         stack.push_async_callback(launcher.close)
         _reload(launcher)
         await launcher.recover()

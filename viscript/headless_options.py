@@ -21,6 +21,7 @@ PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--config", type=PATH, help="Configuration of applications (default: your own, else built in).")
+@click.option("--image", type=PATH, help="Applications that came with this machine's image; for units alone.")
 @click.option("--cluster", type=PATH, help="The other boards, and who may command this one (default: beside it).")
 @click.option("--state-dir", type=PATH, help="Where ids and running applications are noted; on tmpfs.")
 @click.option("--socket", type=PATH, help="Socket the shells use (default: api.sock in the state directory).")
@@ -32,6 +33,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--debug", is_flag=True, help="Log more, and show tracebacks.")
 def headless(
     config: Path | None,
+    image: Path | None,
     cluster: Path | None,
     state_dir: Path | None,
     socket: Path | None,
@@ -45,10 +47,13 @@ def headless(
     """Run viscript as a daemon: signal server, launcher and the shells' socket."""
     level = logging.DEBUG if debug else logging.INFO
     logging.basicConfig(level=level, format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
+    if image is not None and backend != "unit":
+        raise click.UsageError("what an image gives its applications only systemd can: say --backend unit")
     directory, config = state_dir or runtime_directory(), config or user_config()
     try:
         options = Options(
             config=config,
+            image=image,
             cluster=cluster or config.with_name("cluster.yaml"),
             state_dir=directory,
             socket=socket or directory / "api.sock",

@@ -1,4 +1,8 @@
-"""The keys of an application's entry in `config.yaml`, and how each value is read. A new key is one line here."""
+"""The keys of an application's entry in `config.yaml`, and how each value is read. A new key is one line here.
+
+IMAGE_KEYS lower the walls of the sandbox: they are read in the image's own configuration alone, which no one can
+write, never in `config.yaml` or in what is deployed.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+CAPABILITIES = frozenset({"CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW"})
+"""Those of the network: with any other a program would be root by another name."""
+WRITABLE = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}")
 SIZE = re.compile(r"([0-9]{1,19})([KMG]?)")
 MAX_SIZE = 2**63 - 1
 """Bytes that systemd and a line of the API can say."""
@@ -72,6 +79,21 @@ def _user(reader: NodeReader, node: yaml.Node, key: str) -> str:
     return text
 
 
+def _capabilities(reader: NodeReader, node: yaml.Node, key: str) -> tuple[str, ...]:
+    names = reader.arguments(node, key)
+    if not CAPABILITIES.issuperset(names):
+        raise reader.fail(node, key, f"a list of {', '.join(sorted(CAPABILITIES))}")
+    return names
+
+
+def _writable(reader: NodeReader, node: yaml.Node, key: str) -> tuple[str, ...]:
+    paths = reader.arguments(node, key)
+    for path in paths:
+        if not WRITABLE.fullmatch(path):
+            raise reader.fail(node, key, f"absolute paths of plain letters below a first folder; '{path}' is none")
+    return paths
+
+
 def _restart(reader: NodeReader, node: yaml.Node, key: str) -> Restart:
     try:
         return Restart(reader.text(node, key))
@@ -95,3 +117,10 @@ KEYS: dict[str, Callable[[NodeReader, yaml.Node, str], object]] = {
     "cpu_weight": _weight,
     "stop_timeout_s": _seconds,
 }
+
+IMAGE_KEYS: dict[str, Callable[[NodeReader, yaml.Node, str], object]] = {
+    "capabilities": _capabilities,
+    "writable": _writable,
+}
+FIXED_KEYS = frozenset({"path", "user", *IMAGE_KEYS})
+"""What of an application of the image is not to be set otherwise."""

@@ -19,6 +19,7 @@ import msgspec
 import yaml
 
 from viscript.errors import ConfigError, StartError, UsageError
+from viscript.launcher.app_keys import IMAGE_KEYS
 from viscript.launcher.config import DEFAULT_CONFIG, DEPLOYED, NAME, parse_config
 from viscript.launcher.model import App, Config, Restart, check_arguments
 from viscript.launcher.starter.argv import MEMORY_MAX
@@ -49,8 +50,13 @@ def check_deployable(name: str, entry: App, known: Config) -> None:
     same = same or [app for app in _packaged() if app.path == entry.path]
     if not same:
         raise UsageError(f"'{name}': path '{entry.path[:200]}' is not one that this machine's configuration names")
+    if name in known.image:
+        raise UsageError(f"'{name}' comes with this machine's image (set it otherwise in this machine's configuration)")
     if entry.user is not None:
         raise UsageError(f"'{name}': 'user' cannot be deployed (write it into this machine's own configuration)")
+    for key in IMAGE_KEYS:
+        if getattr(entry, key):
+            raise UsageError(f"'{name}': '{key}' cannot be deployed: a machine's image alone may say it")
     if all(app.user is not None for app in same):
         raise UsageError(f"'{name}': such a program runs as user '{same[0].user}' here, which cannot be deployed")
     forbidden = next((variable for variable in entry.env if FORBIDDEN_VARIABLES.fullmatch(variable)), None)

@@ -25,9 +25,10 @@ class Restart(enum.Enum):
     ALWAYS = "always"
 
 
-class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A configured program. `path` is as written; `memory_max` is bytes, `cpu_weight` is systemd's 1 to
     10000; `user` None is the backend's choice; `after` names applications to be up before this one starts.
+    `capabilities` and `writable`, paths that it may write to, are the image's to give and nobody else's.
     """
 
     name: str
@@ -45,14 +46,17 @@ class App(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     restart: Restart = Restart.NEVER
     autostart: bool = False
     after: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
 
 
 class Config(msgspec.Struct, frozen=True):
-    """What a configuration file says; `source` is the file, for messages."""
+    """What a configuration file says; `source` is the file, for messages, `image` what came with the machine."""
 
     apps: dict[str, App]
     run_headless: bool = True
     source: str = ""
+    image: dict[str, App] = {}
 
 
 class Launch(msgspec.Struct, frozen=True):

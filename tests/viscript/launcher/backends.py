@@ -101,7 +101,9 @@ def listens(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def run_starter(directory: Path, config: str, signal_address: str = "127.0.0.1:7999") -> Iterator[Path]:
+def run_starter(
+    directory: Path, config: str, signal_address: str = "127.0.0.1:7999", image: Path | None = None
+) -> Iterator[Path]:
     """A real starter as a process of its own; yields its socket."""
     path, units, file = directory / "starter.sock", directory / "units", directory / "config.yaml"
     units.mkdir()
@@ -111,6 +113,7 @@ def run_starter(directory: Path, config: str, signal_address: str = "127.0.0.1:7
     user = pwd.getpwuid(os.getuid()).pw_name
     options = ["--config", file, "--allow-user", user, "--prefix", directory, "--socket", path]
     options += ["--signal-address", signal_address, "--outputs", outputs]
+    options += ["--image", image] if image is not None else []
     words = [str(option) for option in options]
     starter = subprocess.Popen(
         [sys.executable, "-m", "viscript.launcher.starter", *words], env=starter_environment(units)

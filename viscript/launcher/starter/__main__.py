@@ -23,6 +23,7 @@ from viscript.signal.model import read_address
 
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), required=True, help="Configuration of applications.")
+@click.option("--image", type=click.Path(path_type=Path), help="Applications that came with this machine's image.")
 @click.option("--allow-user", required=True, help="The one user whose requests are answered.")
 @click.option("--prefix", type=click.Path(path_type=Path), default=Path(sys.prefix), help="Where paths start.")
 @click.option("--signal-address", default="127.0.0.1:7999", help="Signal server the applications report to.")
@@ -30,6 +31,7 @@ from viscript.signal.model import read_address
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen here if not activated.")
 def main(
     config: Path,
+    image: Path | None,
     allow_user: str,
     prefix: Path,
     signal_address: str,
@@ -39,7 +41,7 @@ def main(
     """Start and stop configured applications as systemd units, for viscript."""
     logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
     try:
-        rules = Rules(pwd.getpwnam(allow_user).pw_uid, config, prefix, read_address(signal_address))
+        rules = Rules(pwd.getpwnam(allow_user).pw_uid, config, prefix, read_address(signal_address), image)
         given = read_given(os.environ, os.getpid())
         with _listen(given.listener, path) as listener:
             serve(listener, rules, Files(outputs, Held(given.inputs)))

@@ -48,6 +48,7 @@ class Rules:
     config: Path
     prefix: Path
     signal_address: Address
+    image: Path | None = None
 
 
 def answer(request: StarterRequest, rules: Rules, files: Files) -> tuple[Unit, ...]:
@@ -66,13 +67,13 @@ def answer(request: StarterRequest, rules: Rules, files: Files) -> tuple[Unit, .
                 files.remove(app_id)
             return ()
         case AddApp(name, entry):
-            add_entry(rules.config.parent, name, entry, _load(rules.config))
+            add_entry(rules.config.parent, name, entry, _load(rules))
             log.info("added '%s' to the configuration", name)
             return ()
 
 
 def _start(name: str, app_id: int, args: tuple[str, ...], rules: Rules, files: Files) -> tuple[Unit, ...]:
-    config = _load(rules.config)
+    config = _load(rules)
     if name not in config.apps:
         raise NoSuchAppError(name)
     app, unit = config.apps[name], unit_name(name, app_id)
@@ -135,12 +136,12 @@ def _find(app_id: int) -> tuple[Unit, ...]:
     return tuple(unit for unit in systemd.list_units() if unit.id == app_id)
 
 
-def _load(path: Path) -> Config:
+def _load(rules: Rules) -> Config:
     """What may be started is root's to say: a file that another user can write says nothing. Raises ConfigError."""
-    folder = path.parent / DEPLOYED
-    for place in (path, folder, *folder.glob("*.yaml")):
+    folder = rules.config.parent / DEPLOYED
+    for place in (*filter(None, [rules.image]), rules.config, folder, *folder.glob("*.yaml")):
         _check_ours(place)
-    return load_config(path)
+    return load_config(rules.config, rules.image)
 
 
 def _check_ours(path: Path) -> None:

@@ -1,8 +1,8 @@
 """What systemd is told about an application: its unit's name and the sandbox, as an argument list. Pure.
 
 The sandbox is the same for every application; a configured program can ask for less memory or weight, never
-for less of the walls. Nothing here is ever read by a shell, and systemd is told not to expand variables
-either.
+for less of the walls. One of the machine's image can be given capabilities, and with them netlink, and paths
+to write to. Nothing here is ever read by a shell, and systemd is told not to expand variables either.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ SANDBOX = (
     "RestrictSUIDSGID=yes",
     "RestrictNamespaces=yes",
     "RestrictRealtime=yes",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
     "LockPersonality=yes",
-    "CapabilityBoundingSet=",
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
     "UMask=0077",
@@ -82,6 +80,7 @@ def make_run_argv(
     check_arguments(args)
     properties = [
         *SANDBOX,
+        *_doors(app),
         *([f"User={app.user}"] if app.user else ["DynamicUser=yes", f"User=skyapp-{app_id}"]),
         f"StandardInput={f'file:{streams.input}' if streams.input else 'null'}",
         f"StandardOutput=append:{streams.output}",
@@ -108,4 +107,16 @@ def make_run_argv(
         "--",
         resolve_path(app, prefix),
         *args,
+    ]
+
+
+def _doors(app: App) -> list[str]:
+    """In the sandbox: which the image alone can open further."""
+    powers = " ".join(app.capabilities)
+    families = "AF_UNIX AF_INET AF_INET6" + (" AF_NETLINK" if powers else "")
+    return [
+        f"CapabilityBoundingSet={powers}",
+        f"RestrictAddressFamilies={families}",
+        *([f"AmbientCapabilities={powers}"] if powers else []),
+        *([f"ReadWritePaths={' '.join(app.writable)}"] if app.writable else []),
     ]
