@@ -18,6 +18,12 @@ TREE = HERE.parent
 OURS = ("viscript", "services", "skywire_board")
 # colorzero names setuptools as a dependency and never imports it; its .pth file would slow every start.
 UNUSED_LIBRARIES = ("bin", "setuptools*", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
+PROGRAMS = {
+    "apptracker": "services.apptracker",
+    "manager": "services.manager",
+    "node": "services.node",
+    "viscript": "viscript",
+}
 PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
 
@@ -61,6 +67,7 @@ def make_platform(
     unpack_root(run, base, root)
     install_modules(run, kernel, root)
     install_firmware(unpacked, root)
+    install_server(unpacked, root)
     packages = site_packages(recipe.python, root)
     shutil.copytree(libraries, packages)
     compile_python(run, recipe.python, root, f"/{packages.relative_to(root)}")
@@ -82,7 +89,7 @@ def install_code(run: Runner, python: Python, root: Path) -> None:
     interpreter = prefix / "bin/python3"
     interpreter.parent.mkdir(exist_ok=True)
     interpreter.symlink_to(f"/usr/bin/python{python.version}")
-    for name, module in (("viscript", "viscript"), ("apptracker", "services.apptracker")):
+    for name, module in PROGRAMS.items():
         program = prefix / "bin" / name
         program.write_text(f'#!/bin/sh\nexec {python.prefix}/bin/python3 -I -m {module} "$@"\n')
         program.chmod(0o755)
@@ -103,6 +110,16 @@ def install_firmware(unpacked: Path, root: Path) -> None:
         if found is None:
             raise ImageError(f"'{name}' is not in wireless-regdb (correct image/steps/root.py)")
         _copy(found, target / name)
+
+
+def install_server(unpacked: Path, root: Path) -> None:
+    """The node manager's NATS server without Debian's unit, user and configuration."""
+    found = next((unpacked / "nats-server").glob("usr/*bin/nats-server"), None)
+    if found is None:
+        raise ImageError("'nats-server' is not in Debian's package of that name (correct image/steps/root.py)")
+    target = root / "usr/bin/nats-server"
+    shutil.copyfile(found, target)
+    target.chmod(0o755)
 
 
 def _copy(source: Path, target: Path) -> None:
