@@ -114,7 +114,7 @@ class GetPets(_Request, frozen=True, tag="pets"):
 
 
 class Member(_Request, frozen=True, tag="member"):
-    """May have a session with the manager, from that underlay address; `renew` forgets its clock. Answered by `Done`."""
+    """May have a session with the manager from that underlay address; `renew` forgets its clock. Then `Done`."""
 
     node_id: str
     address: str

@@ -1,0 +1,156 @@
+"""Asks the node on this machine over its UNIX socket: `NodeClient` in an event loop, `ask_once` and `Line` without one.
+
+What was published is withdrawn when the connection it was asked on is closed, so whoever publishes keeps it open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+from typing import Self, TypeVar
+
+import msgspec
+
+from services.node.api_wire import LineReader, encode, read_answer
+from services.node.api_words import MAX_ANSWER
+from services.node.errors import NodeAwayError
+
+BOARD_SOCKET = Path("/run/skywire/node.sock")
+SOCKET_VARIABLE = "NODE_SOCKET"
+CONNECT_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 30.0
+"""Longer than the longest thing a node does for an asker: opening a session."""
+
+CHUNK = 64 * 1024
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def usual_socket() -> Path:
+    """NODE_SOCKET, else the board's where there is its folder, else one in the user's runtime folder."""
+    if told := os.environ.get(SOCKET_VARIABLE):
+        return Path(told)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if BOARD_SOCKET.parent.is_dir() or not runtime:
+        return BOARD_SOCKET
+    return Path(runtime, "skywire", "node.sock")
+
+
+class NodeClient:
+    """One connection; questions of several tasks are asked in turn. After a NodeAwayError or ApiError make another."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or usual_socket()
+        self._turn = asyncio.Lock()
+        self._lines = LineReader(MAX_ANSWER)
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Raises NodeAwayError."""
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                self._reader, self._writer = await asyncio.open_unix_connection(self._path)
+        except OSError as error:
+            raise _away(self._path, error) from None
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
+            self._writer = self._reader = None
+
+    async def ask(self, request: msgspec.Struct, kind: type[T], within_s: float = ANSWER_WITHIN_S) -> T:
+        """Raises NodeRefusedError, NodeAwayError, ApiError."""
+        async with self._turn:
+            if self._reader is None or self._writer is None:
+                raise NodeAwayError(f"no connection to the node at '{self._path}': start one first")
+            try:
+                async with asyncio.timeout(within_s):
+                    self._writer.write(encode(request))
+                    await self._writer.drain()
+                    line = await self._line(self._reader)
+            except OSError as error:
+                await self.close()
+                raise _away(self._path, error) from None
+            except BaseException:  # the answer may still come, and would be taken for that to the next question
+                await self.close()
+                raise
+        return read_answer(line, kind)
+
+    async def wait_gone(self) -> None:
+        """Until the node closes the connection, and with it ends what was published. Ask nothing meanwhile."""
+        async with self._turn:
+            while self._reader is not None and await self._reader.read(CHUNK):
+                pass
+
+    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        while data := await reader.read(CHUNK):
+            for line in self._lines.feed(data):
+                return line
+        raise NodeAwayError(f"the node at '{self._path}' closed the connection without an answer")
+
+
+class Line:
+    """A blocking connection, for programs that load no event loop."""
+
+    def __init__(self, path: Path | None = None, within_s: float = ANSWER_WITHIN_S) -> None:
+        self._path = path or usual_socket()
+        self._lines = LineReader(MAX_ANSWER)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(CONNECT_WITHIN_S)
+        try:
+            self._socket.connect(str(self._path))
+        except OSError as error:
+            self._socket.close()
+            raise _away(self._path, error) from None
+        self._socket.settimeout(within_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, request: msgspec.Struct, kind: type[T]) -> T:
+        """Raises NodeRefusedError, NodeAwayError, ApiError."""
+        try:
+            self._socket.sendall(encode(request))
+            while data := self._socket.recv(CHUNK):
+                for line in self._lines.feed(data):
+                    return read_answer(line, kind)
+        except OSError as error:
+            raise _away(self._path, error) from None
+        raise NodeAwayError(f"the node at '{self._path}' closed the connection without an answer")
+
+    def wait_gone(self) -> None:
+        """Until the node closes the connection, however long that takes."""
+        self._socket.settimeout(None)
+        try:
+            while self._socket.recv(CHUNK):
+                pass
+        except OSError as error:
+            raise _away(self._path, error) from None
+
+
+def ask_once(request: msgspec.Struct, kind: type[T], path: Path | None = None) -> T:
+    """Raises NodeRefusedError, NodeAwayError, ApiError."""
+    with Line(path) as line:
+        return line.ask(request, kind)
+
+
+def _away(path: Path, error: OSError) -> NodeAwayError:
+    if isinstance(error, TimeoutError):
+        return NodeAwayError(f"the node at '{path}' does not answer in time")
+    if isinstance(error, PermissionError):
+        return NodeAwayError(f"may not speak to the node at '{path}': be root, or of the socket's group")
+    reason = error.strerror or str(error)
+    return NodeAwayError(f"no node answers at '{path}': {reason} (is it running? node run)")
