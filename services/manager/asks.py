@@ -98,12 +98,16 @@ class Path(_Words, frozen=True):
 
 
 class Begun(_Tagged, frozen=True, tag="begun"):
-    """`direct`: underlay endpoints of the responder, where the policy permits a session without relays."""
+    """`direct`: underlay endpoints of the responder's session socket, where the policy permits a session without
+    relays; `seen`: the asker's own, as the manager sees it. `session_port` is the responder's.
+    """
 
     challenge: bytes
     paths: tuple[Path, ...]
     direct: tuple[str, ...] = ()
     reason: str = ""
+    session_port: int = 51821
+    seen: str = ""
 
 
 class Opened(_Tagged, frozen=True, tag="opened"):
@@ -139,7 +143,9 @@ Answer = Begun | Opened | Found | Named | Token | Done | Refused
 
 
 class SessionRequest(_Words, frozen=True):
-    """`direct`: the initiator's own underlay endpoints; none where its policy forbids a direct session."""
+    """`direct`: the initiator's own underlay endpoints; none where its policy forbids a direct session. `keeps`: routes
+    of the session that is there and goes on; with none it begins anew.
+    """
 
     initiator: NodeId
     responder: NodeId
@@ -147,6 +153,8 @@ class SessionRequest(_Words, frozen=True):
     routes: tuple[str, ...]
     challenge: bytes
     direct: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
+    policy: Policy = Policy()
 
 
 # ordered by managers; the body of a `label` order is a `model.Label`
