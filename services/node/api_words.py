@@ -19,6 +19,8 @@ from services.keys import NodeId
 from services.manager.routes.model import Kind
 from services.manager.routes.policy import Policy
 
+Protocol = Literal["tcp", "udp"]
+
 MAX_LINE = 64 * 1024
 MAX_ANSWER = 16 << 20
 CLUSTER = "cluster:"
@@ -70,6 +72,7 @@ class Publish(_Request, frozen=True, tag="publish"):
     name: str
     port: int
     open_to: tuple[str, ...] = ()
+    protocol: Protocol = "tcp"
 
 
 class Connect(_Request, frozen=True, tag="connect"):
@@ -114,10 +117,10 @@ class GetPets(_Request, frozen=True, tag="pets"):
 
 
 class Member(_Request, frozen=True, tag="member"):
-    """May have a session with the manager from that underlay address; `renew` forgets its clock. Then `Done`."""
+    """May have a session with the manager, from those underlay addresses; `renew` forgets its clock. Then `Done`."""
 
     node_id: str
-    address: str
+    addresses: tuple[str, ...]
     renew: bool = False
 
 

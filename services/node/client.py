@@ -6,7 +6,6 @@ What was published is withdrawn when the connection it was asked on is closed, s
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from pathlib import Path
 from typing import Self, TypeVar
@@ -16,9 +15,8 @@ import msgspec
 from services.node.api_wire import LineReader, encode, read_answer
 from services.node.api_words import MAX_ANSWER
 from services.node.errors import NodeAwayError
+from services.node.places import usual_socket
 
-BOARD_SOCKET = Path("/run/skywire/node.sock")
-SOCKET_VARIABLE = "NODE_SOCKET"
 CONNECT_WITHIN_S = 5.0
 ANSWER_WITHIN_S = 30.0
 """Longer than the longest thing a node does for an asker: opening a session."""
@@ -26,16 +24,6 @@ ANSWER_WITHIN_S = 30.0
 CHUNK = 64 * 1024
 
 T = TypeVar("T", bound=msgspec.Struct)
-
-
-def usual_socket() -> Path:
-    """NODE_SOCKET, else the board's where there is its folder, else one in the user's runtime folder."""
-    if told := os.environ.get(SOCKET_VARIABLE):
-        return Path(told)
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if BOARD_SOCKET.parent.is_dir() or not runtime:
-        return BOARD_SOCKET
-    return Path(runtime, "skywire", "node.sock")
 
 
 class NodeClient:
