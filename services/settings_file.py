@@ -1,13 +1,15 @@
 """Reads a service's YAML file into its frozen words: what every service's config.py stands on.
 
 The words are msgspec's, so each service says its keys by its types; an error names file and line, the key, what was
-expected and what was found. Texts may be `Path`; what else they must be a word checks in its `__post_init__`, by a
-ValueError. Keys that nobody knows are refused where the word forbids them.
+expected and what was found. Texts may be `Path`, or of a type with a class method `read_setting(text)`; what else they
+must be a word checks in its `__post_init__`. Both tell by a ValueError. Keys that nobody knows are refused where the
+word forbids them.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +27,37 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
-def read_settings(path: Path, kind: type[T]) -> T:
-    """What the file says. Raises SettingsError."""
+def read_settings(path: Path, kind: type[T], defaults: Path | None = None) -> T:
+    """What the file says, laid over what `defaults` says, key by key; then the file need not exist. Raises
+    SettingsError.
+    """
+    if defaults is None:
+        return parse_settings(_read(path), kind, str(path))
+    under = _Document(_read(defaults), str(defaults))
+    return _convert([_Document(_read(path), str(path)), under] if path.exists() else [under], kind)
+
+
+def parse_settings(text: str, kind: type[T], source: str) -> T:
+    """Raises SettingsError, whose text begins with `source:line:`. An empty text sets nothing."""
+    return _convert([_Document(text, source)], kind)
+
+
+class _Document:
+    """One file: its nodes, which know their lines, and what they say."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        try:
+            self.root = yaml.compose(text, Loader=yaml.SafeLoader)
+            self.plain = {} if self.root is None else _plain(self.root, source)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise SettingsError(f"{source}:{line}: {error.problem or error}") from None
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise SettingsError(f"{source}: {error}") from None
+
+
+def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -35,25 +66,27 @@ def read_settings(path: Path, kind: type[T]) -> T:
     if len(data) > MAX_BYTES:
         raise SettingsError(f"{path}: larger than {MAX_BYTES} bytes")
     try:
-        return parse_settings(data.decode(), kind, str(path))
+        return data.decode()
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: is not UTF-8 text (byte {error.start})") from None
 
 
-def parse_settings(text: str, kind: type[T], source: str) -> T:
-    """Raises SettingsError, whose text begins with `source:line:`. An empty text sets nothing."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = {} if root is None else _plain(root, source)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(f"{source}:{line}: {error.problem or error}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SettingsError(f"{source}: {error}") from None
+def _convert(documents: list[_Document], kind: type[T]) -> T:
+    """The first lies over the second."""
+    plain = documents[-1].plain
+    for document in documents[-2::-1]:
+        plain = _laid_over(document.plain, plain)
     try:
         return msgspec.convert(plain, kind, dec_hook=_read_word)
     except msgspec.ValidationError as error:
-        raise SettingsError(_told(str(error), root, source)) from None
+        raise SettingsError(_told(str(error), documents)) from None
+
+
+def _laid_over(upper: Any, lower: Any) -> Any:
+    """Mappings key by key; anything else as a whole."""
+    if not (isinstance(upper, dict) and isinstance(lower, dict)):
+        return upper
+    return {**lower, **{key: _laid_over(value, lower.get(key)) for key, value in upper.items()}}
 
 
 def _plain(node: yaml.Node, source: str) -> Any:
@@ -72,6 +105,10 @@ def _plain(node: yaml.Node, source: str) -> Any:
 
 
 def _read_word(kind: type[Any], value: Any) -> Any:
+    if hasattr(kind, "read_setting"):
+        if not isinstance(value, str):
+            raise ValueError("expected text")
+        return kind.read_setting(value)
     if kind is not Path:
         raise NotImplementedError(f"settings have no {kind}")
     if not isinstance(value, str) or not value:
@@ -79,22 +116,37 @@ def _read_word(kind: type[Any], value: Any) -> Any:
     return Path(value)
 
 
-def _told(text: str, root: yaml.Node | None, source: str) -> str:
-    """msgspec's sentence with the line in place of its path."""
+def _told(text: str, documents: list[_Document]) -> str:
+    """msgspec's sentence with file and line in the place of its path: of the first file that has that place."""
     found = _PLACE.fullmatch(text)
     what, path = (found["what"], found["path"] or "") if found else (text, "")
-    node, keys = root, list[str]()
-    for name, place in _STEP.findall(path):
-        keys.append(name or f"[{place}]")
-        node = _below(node, name, place) or node
+    steps = [(name or f"[{place}]", place) for name, place in _STEP.findall(path)]
     if (unknown := _UNKNOWN.fullmatch(what)) is not None:
-        node = _below(node, unknown[1], "", key=True) or node
         what = f"unknown key '{unknown[1]}'"
+    node: yaml.Node | None = None
+    for document in documents:
+        node, is_there = _find(document.root, steps, unknown[1] if unknown else None)
+        if is_there or document is documents[-1]:
+            break
     line = node.start_mark.line + 1 if node is not None else 1
-    key = ".".join(keys).replace(".[", "[")
+    key = ".".join(name for name, _ in steps).replace(".[", "[")
     value = f", found {shown(node.value)}" if isinstance(node, yaml.ScalarNode) and unknown is None else ""
     where = f"key '{key}': " if key else ""
-    return f"{source}:{line}: {where}{what[:1].lower()}{what[1:].replace('`', chr(39))}{value}"
+    return f"{document.source}:{line}: {where}{what[:1].lower()}{what[1:].replace('`', chr(39))}{value}"
+
+
+def _find(root: yaml.Node | None, steps: list[tuple[str, str]], unknown: str | None) -> tuple[yaml.Node | None, bool]:
+    """The node at the end of the steps, or the last on the way there, and whether it is the end."""
+    node = root
+    for name, place in steps:
+        below = _below(node, name, place)
+        if below is None:
+            return node, False
+        node = below
+    if unknown is None:
+        return node, node is not None
+    key = _below(node, unknown, "", key=True)
+    return key or node, key is not None
 
 
 def _below(node: yaml.Node | None, name: str, place: str, *, key: bool = False) -> yaml.Node | None:

@@ -63,3 +63,21 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         read_settings(big, Settings)
     with pytest.raises(SettingsError, match=r"not UTF-8 text \(byte 8\)"):
         read_settings(binary, Settings)
+
+
+def test_a_file_lies_over_the_defaults_key_by_key(tmp_path: Path) -> None:
+    defaults, own = tmp_path / "defaults.yaml", tmp_path / "own.yaml"
+    defaults.write_text('folder: /var/x\ndoor: {listen: "a:1", limit: 7}\n')
+    assert read_settings(own, Settings, defaults) == Settings(Path("/var/x"), Door("a:1", 7))
+    own.write_text("\n\ndoor:\n  limit: 8\ndoors: [{listen: b:2}]")
+    assert read_settings(own, Settings, defaults) == Settings(Path("/var/x"), Door("a:1", 8), (Door("b:2"),))
+    own.write_text("\n\ndoor:\n  limit: x")
+    with pytest.raises(SettingsError, match=r"own\.yaml:4: key 'door\.limit': expected 'int'"):
+        read_settings(own, Settings, defaults)
+    own.write_text("door:\n  limti: 1")
+    with pytest.raises(SettingsError, match=r"own\.yaml:2: key 'door': unknown key 'limti'"):
+        read_settings(own, Settings, defaults)
+    own.write_text("folder: /y")
+    defaults.write_text("\ndoor: {listen: 1}")
+    with pytest.raises(SettingsError, match=r"defaults\.yaml:2: key 'door\.listen'"):
+        read_settings(own, Settings, defaults)
