@@ -12,11 +12,16 @@ from tests.mesh import places
 from tests.mesh.world import World, run_world
 
 
-def up(text: str, factory: pytest.TempPathFactory) -> Iterator[World]:
+def check_lab() -> None:
+    """Skips where there can be no laboratory."""
     try:
         machine.check_machine()
     except MissingError as error:
         pytest.skip(str(error))
+
+
+def up(text: str, factory: pytest.TempPathFactory) -> Iterator[World]:
+    check_lab()
     with run_world(text, factory.mktemp("mesh") / "lab") as world:
         yield world
 

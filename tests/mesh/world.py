@@ -20,6 +20,7 @@ from services.node.api_words import (
     GetSessions,
     GetStatus,
     Links,
+    LinkState,
     Metered,
     PathState,
     Sessions,
@@ -29,6 +30,7 @@ from services.node.api_words import (
 from services.node.errors import NodeError
 from tests.laboratory.host import Host
 from tests.laboratory.lab import Lab, run_lab
+from tests.laboratory.mesh import programs_of
 from tests.laboratory.topology import parse_topology
 from tests.mesh.node_socket import SOCKET, NodeSocket
 from tests.mesh.stream import Stream, open_stream
@@ -62,9 +64,12 @@ class World:
     def status(self, name: str) -> Status:
         return self.node(name).ask(GetStatus(), Status)
 
+    def links(self, name: str) -> tuple[LinkState, ...]:
+        return self.node(name).ask(GetLinks(), Links).links
+
     def links_up(self, name: str) -> set[str]:
         """The names of those to whom it has links that are up."""
-        return {self.name(link.node_id) for link in self.node(name).ask(GetLinks(), Links).links if link.is_up}
+        return {self.name(link.node_id) for link in self.links(name) if link.is_up}
 
     def meter(self, name: str) -> Metered:
         return self.node(name).ask(GetMeter(), Metered)
@@ -118,6 +123,13 @@ class World:
                         lambda here=here, there=there: there in self.links_up(here),  # type: ignore[misc]
                         f"'{here}' has a link to '{there}'",
                     )
+
+    def start_again(self, name: str) -> None:
+        """What of node and manager does not run there; returns once they say that they are ready."""
+        host = self.host(name)
+        for program in programs_of(self.lab.topology):
+            if name in program.hosts and not host.job(program.name).is_running:
+                host.finish(program, host.begin(program))
 
     # sessions
 
