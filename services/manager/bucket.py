@@ -89,15 +89,23 @@ class Bucket:
             await _told(watcher.stop(), what)  # type: ignore[no-untyped-call]
         return found
 
-    async def follow(self, below: str = ">") -> AsyncIterator[tuple[str, Entry | None]]:
-        """What is there, then every change: None is a key that was deleted. A lease that ran out is not told."""
+    async def follow(
+        self, below: str = ">", listed: Callable[[], None] | None = None
+    ) -> AsyncIterator[tuple[str, Entry | None]]:
+        """What is there, then every change: None is a key that was deleted. A lease that ran out is not told.
+
+        `listed` is called once, after what is there.
+        """
         what = f"follow '{below}' of '{self.name}'"
         watcher = await _told(self._values.watch(below), what)
         try:
             async for entry in watcher:
-                if entry is not None:
-                    gone = entry.operation is not None
-                    yield entry.key, None if gone else Entry(entry.value or b"", entry.revision or 0)
+                if entry is None:
+                    if listed is not None:
+                        listed()
+                    continue
+                gone = entry.operation is not None
+                yield entry.key, None if gone else Entry(entry.value or b"", entry.revision or 0)
         finally:
             await _told(watcher.stop(), what)  # type: ignore[no-untyped-call]
 

@@ -14,16 +14,22 @@ from collections.abc import Collection
 
 import msgspec
 
-from services.keys import NodeId
+from services.errors import IdentityError
+from services.keys import NodeId, read_node_id
 from services.manager.errors import JoinError
 from services.manager.limits import Limits
 
 PAIRING_S = 120.0
 MAX_CONNECTIONS = 64
-TRIES_PER_S, TRIES_AT_ONCE = 0.2, 10
+TRIES_PER_S, TRIES_AT_ONCE = 1.0, 32
+"""Of one address: a rack of eight may be behind it."""
+
 ALL_PER_S, ALL_AT_ONCE = 20.0, 100
 
 _TOKEN = re.compile(r"([0-9a-f]{16})\.([A-Za-z0-9_-]{22})")
+
+
+_TEXT = re.compile(r"skywire:([0-9a-f]{64})@(\S+:\d{1,5})/(\S+)")
 
 
 class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +53,22 @@ def new_invitation(now_unix_s: int, lasts_s: int, uses: int) -> tuple[str, Invit
         raise JoinError(f"an invitation for {uses} uses and {lasts_s} s lets nobody in")
     name, secret = secrets.token_hex(8), secrets.token_urlsafe(16)
     return f"{name}.{secret}", Invitation(name, _hash(secret), now_unix_s + lasts_s, uses)
+
+
+def invitation_text(at: str, manager: NodeId, token: str) -> str:
+    """One text to paste or to scan: where to join, at whom, with what. `at` is `host:port`."""
+    return f"skywire:{manager}@{at}/{token}"
+
+
+def read_invitation_text(text: str) -> tuple[str, NodeId, str]:
+    """Where, at whom, with what token. Raises JoinError."""
+    found = _TEXT.fullmatch(text.strip())
+    if found is None or invitation_id(found[3]) is None:
+        raise JoinError("this is no invitation: expected skywire:<manager id>@<host:port>/<token>")
+    try:
+        return found[2], read_node_id(found[1]), found[3]
+    except IdentityError as error:
+        raise JoinError(f"this is no invitation: {error}") from None
 
 
 def invitation_id(token: str) -> str | None:
@@ -90,7 +112,9 @@ class Doorkeeper:
 
     def __init__(self) -> None:
         self._one = Limits(TRIES_PER_S, TRIES_AT_ONCE, most=4096)
-        self._all = Limits(ALL_PER_S, ALL_AT_ONCE, most=1)
+        self._all = Limits("""Of one address: a rack of eight may be behind it."""
+
+ALL_PER_S, ALL_AT_ONCE, most=1)
         self._inside = 0
 
     def enter(self, address: str, now_s: float) -> bool:

@@ -4,6 +4,9 @@
     links     what each node measured of its neighbours     memory, leased
     labels    orders, one per node and route                file
     services  what nodes offer, signed by them              memory, leased
+    members   from where each node joined last              memory
+    allowed   who may join by name                          file
+    names     whom the managers vouch for under a name      file
     expelled  who may not come back unadmitted              file
     invites   invitations not used up                       file
     muted     who flooded, and must be silent for a while   memory, leased
@@ -40,6 +43,9 @@ MUTE_S = 60.0
 MAX_LINKS, MAX_SERVICES = 256, 64
 """Of one node."""
 
+MAX_RECORD = 2048
+"""Of a node, signed: some forty fit into an order about neighbours."""
+
 SERVICE = "skywire service"
 LABEL = "label"
 
@@ -48,6 +54,9 @@ SHAPES = {
     "links": Shape("links", in_memory=True, max_bytes=16 << 20, leased_s=LINK_LEASE_S),
     "labels": Shape("labels", in_memory=False, max_bytes=96 << 20),
     "services": Shape("services", in_memory=True, max_bytes=16 << 20, leased_s=SERVICE_LEASE_S),
+    "members": Shape("members", in_memory=True, max_bytes=8 << 20),
+    "allowed": Shape("allowed", in_memory=False, max_bytes=4 << 20),
+    "names": Shape("names", in_memory=False, max_bytes=4 << 20),
     "expelled": Shape("expelled", in_memory=False, max_bytes=8 << 20),
     "invites": Shape("invites", in_memory=False, max_bytes=1 << 20),
     "muted": Shape("muted", in_memory=True, max_bytes=1 << 20, leased_s=MUTE_S),
@@ -59,6 +68,7 @@ class Store:
     """Every method raises BusError; those that take bytes from a node raise WordsError first."""
 
     def __init__(self, buckets: dict[str, Bucket], ledger: Log) -> None:
+        self._buckets = buckets
         self._nodes = buckets["nodes"]
         self._links = buckets["links"]
         self._labels = buckets["labels"]
@@ -66,6 +76,9 @@ class Store:
         self._expelled = buckets["expelled"]
         self._muted = buckets["muted"]
         self._invites = buckets["invites"]
+        self._members = buckets["members"]
+        self._allowed = buckets["allowed"]
+        self._names = buckets["names"]
         self._ledger = ledger
 
     # nodes
@@ -73,6 +86,8 @@ class Store:
     async def put_record(self, data: bytes) -> NodeRecord:
         """A node's signed record, newer than the one here. Raises OlderError."""
         record = read_record(data)
+        if len(data) > MAX_RECORD:
+            raise WordsError(f"the record of node '{record.node_id}' has {len(data)} bytes, at most {MAX_RECORD}")
         await patiently(lambda: self._put_record(record, data), f"put the record of node '{record.node_id}'")
         return record
 
@@ -120,6 +135,30 @@ class Store:
         """What is there, then each change, as it was put; a lease that ran out is not told."""
         return _values(self._links)
 
+    def follow(self, bucket: str, listed: Callable[[], None]) -> AsyncIterator[tuple[str, bytes | None]]:
+        """The same of any bucket; `listed` is called between what is there and what comes."""
+        return _values(self._buckets[bucket], listed)
+
+    # members
+
+    async def put_member(self, node_id: NodeId, address: str) -> None:
+        await self._members.put(_check_id(node_id), address.encode())
+
+    async def allow(self, node_id: NodeId) -> None:
+        """It may join by name, also if it was expelled."""
+        await self._allowed.put(_check_id(node_id), b"{}")
+
+    async def disallow(self, node_id: NodeId) -> None:
+        if await self._allowed.get(_check_id(node_id)) is not None:
+            await self._allowed.delete(node_id)
+
+    async def vouch(self, name: str, node_id: NodeId) -> None:
+        """For that name, in the place of a former one."""
+        await self._names.put(_check_name(name.lower()), _check_id(node_id).encode())
+
+    async def unvouch(self, name: str) -> None:
+        await self._names.delete(_check_name(name.lower()))
+
     # labels
 
     async def put_label(self, order: bytes) -> None:
@@ -156,11 +195,15 @@ class Store:
         """Forgets all of it; the `gate` closes its connections."""
         words = Expelled(int(time.time()), reason)
         await self._expelled.put(_check_id(node_id), msgspec.json.encode(words))
+        await self.disallow(node_id)
         for bucket, below in ((self._labels, f"{node_id}.*"), (self._services, f"{node_id}.*")):
             for key in await bucket.all(below):
                 await bucket.delete(key)
-        for bucket in (self._links, self._nodes):
+        for bucket in (self._links, self._nodes, self._members):
             await bucket.delete(node_id)
+
+    async def is_expelled(self, node_id: NodeId) -> bool:
+        return await self._expelled.get(_check_id(node_id)) is not None
 
     async def readmit(self, node_id: NodeId) -> None:
         if await self._expelled.get(_check_id(node_id)) is not None:
@@ -207,7 +250,7 @@ class Store:
         return decode(entry.value, LedgerEntry, "ledger") if entry is not None else None
 
     async def tidy(self) -> None:
-        for bucket in (self._nodes, self._labels, self._services, self._expelled):
+        for bucket in self._buckets.values():
             await bucket.tidy()
 
 
@@ -249,6 +292,6 @@ def _check_name(name: str) -> str:
     return name
 
 
-async def _values(bucket: Bucket) -> AsyncIterator[tuple[str, bytes | None]]:
-    async for key, entry in bucket.follow():
+async def _values(bucket: Bucket, listed: Callable[[], None] | None = None) -> AsyncIterator[tuple[str, bytes | None]]:
+    async for key, entry in bucket.follow(listed=listed):
         yield key, entry.value if entry is not None else None

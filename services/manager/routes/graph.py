@@ -130,6 +130,7 @@ class Graph:
         """A path of slots, each joined to the next by a step."""
         links = [self._links[u][v] for u, v in pairwise(path)]
         found = [link for link in links if link is not None]
+        back = [self._links[v][u] for u, v in pairwise(path)]
         arrived = 1.0
         for link in found:
             arrived *= 1 - link.loss
@@ -140,6 +141,7 @@ class Graph:
             price=sum(link.price for link in found),
             bandwidth_bps=min(link.bandwidth_bps for link in found),
             loss=1 - arrived,
+            mtu=min(link.mtu for link in (*links, *back) if link is not None),
         )
 
 

@@ -17,6 +17,7 @@ from services.manager.routes.errors import LinkError
 
 LONGEST_LATENCY_S = 60.0
 HIGHEST_PRICE = 1e9
+LINK_MTU, SMALLEST_MTU, LARGEST_MTU = 1420, 1280, 65535
 
 
 class Kind(StrEnum):
@@ -25,7 +26,9 @@ class Kind(StrEnum):
 
 
 class Link(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`src`'s report of its way to `dst`. `price` is per gigabyte; `loss` a share from 0 to 1."""
+    """`src`'s report of its way to `dst`. `price` is per gigabyte; `loss` a share from 0 to 1; `mtu` is that of the
+    packets that go over it.
+    """
 
     src: NodeId
     dst: NodeId
@@ -35,6 +38,7 @@ class Link(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     loss: float = 0.0
     kind: Kind = Kind.WG
     up: bool = True
+    mtu: int = LINK_MTU
 
     def __post_init__(self) -> None:
         if self.src == self.dst:
@@ -43,6 +47,10 @@ class Link(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
         self._check("price", self.price, HIGHEST_PRICE)
         self._check("loss", self.loss, 1.0)
         self._check("bandwidth_bps", self.bandwidth_bps, math.inf)
+        if not SMALLEST_MTU <= self.mtu <= LARGEST_MTU:
+            raise LinkError(
+                f"mtu '{self.mtu}' of the link from '{self.src}' is not from {SMALLEST_MTU} to {LARGEST_MTU}"
+            )
 
     def _check(self, name: str, value: float, most: float) -> None:
         if not 0 <= value <= most:
@@ -58,6 +66,7 @@ class Route(msgspec.Struct, frozen=True):
     price: float
     bandwidth_bps: int
     loss: float
+    mtu: int = LINK_MTU
 
     @property
     def hops(self) -> int:
