@@ -33,10 +33,6 @@ class WordsError(IdentityError):
     """The backup words do not give a seed; the text names the words to look at."""
 
 
-class ConfigError(Exception):
-    """A configuration file cannot be used; the text names file, line, key and what was expected."""
-
-
 class SeedFileError(IdentityError):
     """The seed cannot be read or written as it lies; the text says what mends it."""
 

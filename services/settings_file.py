@@ -9,7 +9,6 @@ word forbids them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 

@@ -6,192 +6,169 @@ session_port: 51821                wires: [192.168.1.0/24]       trusted switche
 probe_port: 51822                  endpoints: ["198.51.100.7:51820"]   announced besides one's own addresses
 relays: false                      host: workstation | board     a board drops what is not let in, see `rules`
 ram: /run/skywire/node             outside: [tcp/22]             on a board: open to the world outside the mesh
-card: /data/mesh/node              socket: /run/skywire/node.sock
+card: …/skywire/node               resolver: "127.0.0.153:5353"  answers for <name>.sky; none where it is empty
+socket: /run/skywire/node.sock
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated
+
+import msgspec
 
 from services import seed_file
-from services.errors import ConfigError, IdentityError
+from services.errors import IdentityError
 from services.kernel.model import Endpoint
 from services.kernel.rules import Host, Settings
 from services.keys import NodeId, read_node_id
-from services.node.places import usual_card, usual_ram, usual_socket
-from services.yaml_reader import Entry, read_file, read_text
-
-T = TypeVar("T")
+from services.node.places import usual_card, usual_config, usual_ram, usual_socket
+from services.settings_file import read_settings
 
 IpNetwork = IPv4Network | IPv6Network
 
-BOARD_OUTSIDE = (("tcp", 22),)
-MAX_MANAGERS, MAX_ENDPOINTS = 16, 8
+VXLAN_PORT = 4789
+JOIN_PORT = 7997
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
-@dataclass(frozen=True, slots=True)
-class ManagerAt:
-    """Where a manager's join port is. With `node_id` no other is taken; `token` is an invitation's."""
+class Network(str):
+    __slots__ = ()
 
-    host: str
-    port: int
-    node_id: NodeId | None = None
-    token: str = field(default="", repr=False)
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    @classmethod
+    def read_setting(cls, text: str) -> Network:
+        try:
+            return cls(str(ip_network(text)))
+        except ValueError:
+            raise ValueError("expected a network such as 192.168.1.0/24") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
-    seed: Path
-    ram: Path
-    card: Path
-    socket: Path
-    managers: tuple[ManagerAt, ...] = ()
-    link_port: int = 51820
-    session_port: int = 51821
-    probe_port: int = 51822
+class Underlay(str):
+    """A place on the networks beneath: `address:port`, an IPv6 address in brackets."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read_setting(cls, text: str) -> Underlay:
+        try:
+            read_endpoint(text)
+        except ValueError:
+            raise ValueError("expected address:port, such as 198.51.100.7:51820 or [2001:db8::7]:51820") from None
+        return cls(text)
+
+
+class Outside(str):
+    __slots__ = ()
+
+    @classmethod
+    def read_setting(cls, text: str) -> Outside:
+        protocol, _, port = text.partition("/")
+        if protocol not in {"tcp", "udp"} or not _is_port(port):
+            raise ValueError("expected tcp/PORT or udp/PORT")
+        return cls(text)
+
+
+class Place(str):
+    """A host, by name or address, and a port, which may be left out."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read_setting(cls, text: str) -> Place:
+        place = cls(text)
+        host, port = place.split_port()
+        if not host or any(letter.isspace() for letter in host) or not _is_port(port):
+            raise ValueError("expected host:port")
+        return place
+
+    def split_port(self) -> tuple[str, str]:
+        host, port = str(self), str(JOIN_PORT)
+        if host.count(":") == 1 or "]:" in host:
+            host, _, port = host.rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), port
+
+
+class ManagerAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a manager's join port is. With `id` no other is taken; `token` is an invitation's."""
+
+    at: Place
+    id: NodeId | None = None
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        if self.id is not None:
+            try:
+                read_node_id(self.id)
+            except IdentityError as error:
+                raise ValueError(str(error)) from None
+
+    def __repr__(self) -> str:
+        return f"ManagerAt({self.at}, {self.id})"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    seed: Path = msgspec.field(default_factory=seed_file.usual_place)
+    ram: Path = msgspec.field(default_factory=usual_ram)
+    card: Path = msgspec.field(default_factory=usual_card)
+    socket: Path = msgspec.field(default_factory=usual_socket)
+    managers: Annotated[tuple[ManagerAt, ...], msgspec.Meta(max_length=16)] = ()
+    link_port: Port = 51820
+    session_port: Port = 51821
+    probe_port: Port = 51822
     relays: bool = False
-    link_networks: tuple[IpNetwork, ...] = ()
-    wires: tuple[IpNetwork, ...] = ()
-    endpoints: tuple[Endpoint, ...] = ()
+    link_networks: tuple[Network, ...] = ()
+    wires: tuple[Network, ...] = ()
+    endpoints: Annotated[tuple[Underlay, ...], msgspec.Meta(max_length=8)] = ()
     host: Host = Host.WORKSTATION
-    outside: tuple[tuple[str, int], ...] = ()
+    outside: tuple[Outside, ...] = (Outside("tcp/22"),)
+    resolver: str = ""
+
+    def __post_init__(self) -> None:
+        ports = [self.link_port, self.session_port, self.probe_port, VXLAN_PORT]
+        if len(set(ports)) < len(ports):
+            raise ValueError(f"link_port, session_port and probe_port must differ, also from VXLAN's {VXLAN_PORT}")
+        if self.resolver:
+            Underlay.read_setting(self.resolver)
 
     @property
     def rules(self) -> Settings:
         return Settings(self.host, self.link_port, self.session_port, self.probe_port)
 
+    @property
+    def link_ranges(self) -> tuple[IpNetwork, ...]:
+        return tuple(map(ip_network, self.link_networks))
 
-def usual() -> Config:
-    return Config(seed_file.usual_place(), usual_ram(), usual_card(), usual_socket())
+    @property
+    def wire_ranges(self) -> tuple[IpNetwork, ...]:
+        return tuple(map(ip_network, self.wires))
 
-
-def read_config(path: Path) -> Config:
-    """Raises FileNotFoundError, ConfigError."""
-    return _config(read_file(path))
-
-
-def parse_config(text: str, source: str = "node.yaml") -> Config:
-    """Raises ConfigError."""
-    return _config(read_text(text, source))
-
-
-def _config(root: Entry | None) -> Config:
-    default = usual()
-    if root is None:
-        return default
-    found = root.entries(set(Config.__slots__))
-    host = _get(found, "host", _host, default.host)
-    config = Config(
-        seed=_get(found, "seed", _path, default.seed),
-        ram=_get(found, "ram", _path, default.ram),
-        card=_get(found, "card", _path, default.card),
-        socket=_get(found, "socket", _path, default.socket),
-        managers=_get(found, "managers", lambda entry: _listed(entry, _manager, MAX_MANAGERS), ()),
-        link_port=_get(found, "link_port", Entry.port, default.link_port),
-        session_port=_get(found, "session_port", Entry.port, default.session_port),
-        probe_port=_get(found, "probe_port", Entry.port, default.probe_port),
-        relays=_get(found, "relays", Entry.boolean, default.relays),
-        link_networks=_get(found, "link_networks", lambda entry: _listed(entry, _network, 64), ()),
-        wires=_get(found, "wires", lambda entry: _listed(entry, _network, 64), ()),
-        endpoints=_get(found, "endpoints", lambda entry: _listed(entry, _endpoint, MAX_ENDPOINTS), ()),
-        host=host,
-        outside=_get(
-            found, "outside", lambda entry: _listed(entry, _port, 256), BOARD_OUTSIDE if host is Host.BOARD else ()
-        ),
-    )
-    _check_ports(config, found)
-    return config
+    @property
+    def outside_ports(self) -> list[tuple[str, int]]:
+        """(protocol, port), on a board."""
+        if self.host is not Host.BOARD:
+            return []
+        return [(protocol, int(port)) for protocol, _, port in (found.partition("/") for found in self.outside)]
 
 
-def _check_ports(config: Config, found: dict[str, Entry]) -> None:
-    """VXLAN's is fixed, and three sockets cannot share one."""
-    taken = {4789: "VXLAN"}
-    for key in ("link_port", "session_port", "probe_port"):
-        port = getattr(config, key)
-        if port in taken:
-            raise found[key if key in found else taken[port]].fail(f"a port of its own, not that of {taken[port]}")
-        taken[port] = key
-
-
-def _get(found: dict[str, Entry], key: str, read: Callable[[Entry], T], default: T) -> T:
-    return read(found[key]) if key in found else default
-
-
-def _listed(entry: Entry, read: Callable[[Entry], T], most: int) -> tuple[T, ...]:
-    items = tuple(read(item) for item in entry.items())
-    if len(items) > most:
-        raise entry.fail(f"at most {most} of them, not {len(items)}")
-    return items
-
-
-def _path(entry: Entry) -> Path:
-    path = Path(entry.text()).expanduser()
-    if not path.is_absolute():
-        raise entry.fail("a path from / or ~ on")
-    return path
-
-
-def _host(entry: Entry) -> Host:
-    return entry.read(Host, "'board' or 'workstation'")
-
-
-def _network(entry: Entry) -> IpNetwork:
-    return entry.read(ip_network, "a network such as 192.168.1.0/24")
-
-
-def _endpoint(entry: Entry) -> Endpoint:
-    return entry.read(read_endpoint, "address:port, such as 198.51.100.7:51820 or [2001:db8::7]:51820")
-
-
-def _port(entry: Entry) -> tuple[str, int]:
-    return entry.read(_read_port, "tcp/PORT or udp/PORT")
-
-
-def _read_port(text: str) -> tuple[str, int]:
-    protocol, _, port = text.partition("/")
-    if protocol not in {"tcp", "udp"} or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError(text)
-    return protocol, int(port)
-
-
-def _manager(entry: Entry) -> ManagerAt:
-    found = entry.entries({"at", "id", "token"})
-    if "at" not in found:
-        raise entry.fail("a key 'at' with the manager's host:port in each")
-    host, port = found["at"].read(_read_place, "host:port of the manager's join port")
-    node_id = found["id"].read(_read_id, "a node id of 64 digits of 0-9 a-f") if "id" in found else None
-    return ManagerAt(host, port, node_id, found["token"].text() if "token" in found else "")
-
-
-def _read_id(text: str) -> NodeId:
-    try:
-        return read_node_id(text)
-    except IdentityError as error:
-        raise ValueError(str(error)) from None
-
-
-def _read_place(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError(text)
-    return host, int(port)
+def load_config(path: Path | None, defaults: Path | None = None) -> Config:
+    """What the files say: `defaults`, over it the one that was named, else the usual one. A file that was named and is
+    not there is an error, unless there are defaults. Raises SettingsError.
+    """
+    if path is None and defaults is None and not usual_config().exists():
+        return Config()
+    return read_settings(path or usual_config(), Config, defaults)
 
 
 def read_endpoint(text: str) -> Endpoint:
     """`address:port`, an IPv6 address in brackets. Raises ValueError."""
-    host, port = _read_place(text)
-    address = ip_address(host)
-    if (address.version == 6) != text.startswith("["):
+    host, _, port = text.rpartition(":")
+    address = ip_address(host.removeprefix("[").removesuffix("]"))
+    if not _is_port(port) or (address.version == 6) != text.startswith("["):
         raise ValueError(f"{text!r} is not address:port, with an IPv6 address in brackets")
-    return Endpoint(address, port)
+    return Endpoint(address, int(port))
 
 
-__all__ = ["Config", "ConfigError", "IpNetwork", "ManagerAt", "parse_config", "read_config", "read_endpoint", "usual"]
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 1 <= int(text) <= 65535

@@ -32,7 +32,9 @@ from services.keys import Identity
 FWMARK = 0x51
 """On every packet that goes to the underlay: tunnels, joins."""
 
-LINK_MTU, DIRECT_MTU, RELAYED_MTU = 1420, 1420, 1340
+LINK_MTU, DIRECT_MTU = 1420, 1420
+RELAYED_MTU = 1328
+"""A multiple of 16: wireguard-go pads packets to that as far as its device, not the route, allows."""
 SINK = hashlib.blake2b(b"skywire sink", digest_size=32).digest()
 SUNK = (LINK_ADDRESSES, IPv6Network("fd52::/15"))
 
