@@ -22,7 +22,7 @@ def check_lab() -> None:
 
 def up(text: str, factory: pytest.TempPathFactory) -> Iterator[World]:
     check_lab()
-    with run_world(text, factory.mktemp("mesh") / "lab") as world:
+    with run_world(places.read(text), factory.mktemp("mesh") / "lab") as world:
         yield world
 
 

@@ -1,4 +1,7 @@
-"""The networks of these tests. In each, joins go over a switch of their own, and links over the cables alone."""
+"""The networks of these tests. In most, joins go over a switch of their own, and links over the cables alone."""
+
+from tests.laboratory.model import Topology
+from tests.laboratory.topology import parse_topology
 
 MESH = "mesh: {managers: [m], links: [10.128.0.0/9], plain: true}"
 
@@ -34,3 +37,7 @@ hosts: [m, a, b, c]
 switches: {rack: {subnet: 192.168.1.0/24, members: ["*"]}}
 mesh: {managers: [m], links: [192.168.1.0/24], wires: [192.168.1.0/24], plain: true}
 """
+
+
+def read(text: str) -> Topology:
+    return parse_topology(text, "places.py")

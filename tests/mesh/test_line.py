@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from services.keys import NodeId, session_key
-from tests.laboratory.lab import run_lab
 from tests.laboratory.topology import known, read_topology
 from tests.mesh.conftest import check_lab
 from tests.mesh.kernel_view import Direction, passed, transfer
 from tests.mesh.stream import open_stream
-from tests.mesh.world import World
+from tests.mesh.world import World, run_world
 
 ROW = ("n-1", "n-2", "n-3", "n-4")
 MEGABYTE = 1_000_000
@@ -24,10 +23,7 @@ PROBES = 200_000
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     check_lab()
-    with run_lab(read_topology(known()["line"]), tmp_path_factory.mktemp("line") / "lab") as lab:
-        world = World(lab)
-        world.wait_joined()
-        world.wait_cables()
+    with run_world(read_topology(known()["line"]), tmp_path_factory.mktemp("line") / "lab") as world:
         yield world
 
 

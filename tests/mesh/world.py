@@ -31,7 +31,7 @@ from services.node.errors import NodeError
 from tests.laboratory.host import Host
 from tests.laboratory.lab import Lab, run_lab
 from tests.laboratory.mesh import programs_of
-from tests.laboratory.topology import parse_topology
+from tests.laboratory.model import Topology
 from tests.mesh.node_socket import SOCKET, NodeSocket
 from tests.mesh.stream import Stream, open_stream
 
@@ -180,9 +180,9 @@ class World:
 
 
 @contextlib.contextmanager
-def run_world(text: str, scratch: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[World]:
+def run_world(topology: Topology, scratch: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[World]:
     """Entered once every node has joined and every cable carries a link."""
-    with run_lab(parse_topology(text, "lab.yaml"), scratch, tell=tell) as lab:
+    with run_lab(topology, scratch, tell=tell) as lab:
         world = World(lab)
         world.wait_joined()
         world.wait_cables()

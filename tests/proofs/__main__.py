@@ -22,6 +22,7 @@ BUILD_DEADLINE_S = 7200
 PARTS = {
     "image": ["build", "virt", "raspi3b", "faults", "twice"],
     "viscript": ["daemon", "installed", "cluster"],
+    "mesh": ["line", "failover", "hostile", "wires", "managers"],
 }
 """What can be proved, and the parts that `--only` may name."""
 
@@ -45,7 +46,7 @@ def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="skywire-prove-") as folder:
         scratch = keep or Path(folder)
         scratch.mkdir(parents=True, exist_ok=True)
-        prove = prove_image if subject == "image" else prove_viscript
+        prove = {"image": prove_image, "viscript": prove_viscript, "mesh": prove_mesh}[subject]
         tables = prove(scratch, set(only or PARTS[subject]))
     rows = [row for table in tables for row in table.rows]
     failed = sum(len(table.failed) for table in tables)
@@ -71,6 +72,12 @@ def prove_viscript(scratch: Path, parts: set[str]) -> list[Table]:
     from tests.proofs import viscript
 
     return viscript.prove(scratch, parts)
+
+
+def prove_mesh(scratch: Path, parts: set[str]) -> list[Table]:
+    from tests.proofs import mesh
+
+    return mesh.prove(scratch, parts)
 
 
 if __name__ == "__main__":

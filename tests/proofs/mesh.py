@@ -1,0 +1,117 @@
+"""`tests/prove mesh`: the rows of the mesh, each a scene of `tests/mesh` on a laboratory of real nodes and managers.
+
+Who looks is the kernel of each host (counters of nftables, figures of WireGuard), a TCP stream between two session
+addresses, and pings; the nodes' own words only say which way a session takes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import SubprocessError
+
+from services.errors import IdentityError
+from services.node.errors import NodeError
+from tests.boot.rows import Table
+from tests.laboratory.errors import LabError
+from tests.laboratory.model import Topology
+from tests.laboratory.topology import known, read_topology
+from tests.mesh import places, test_direct, test_failover, test_hostile, test_line, test_managers
+from tests.mesh.world import World, run_world
+
+Scene = Callable[[World], str]
+Rows = list[tuple[str, Scene]]
+
+TROUBLES = (NodeError, LabError, IdentityError, SubprocessError, StopIteration, KeyError)
+
+LINE: Rows = [
+    ("links stand along the cables, and nowhere else", test_line.links_are_the_cables),
+    ("node and manager are apps of viscript", test_line.apps_of_viscript),
+    ("a session over three hops carries; every hop counts the same payload", test_line.three_hops),
+]
+
+FAILOVER: Rows = [
+    *(
+        (f"a download goes on: {what}", lambda world, way=way: test_failover.download_goes_on(world, way))  # type: ignore[misc]
+        for way, what in {
+            "plug": "its relay loses power",
+            "link": "a link is cut",
+            "black-hole": "a hop swallows everything, silently",
+            "loss-towards-client": "everything towards the client is lost",
+            "loss-towards-server": "everything towards the server is lost",
+            "processes": "all of its relay's processes are killed",
+        }.items()
+    ),
+    ("a way that loses half of the packets is left", test_failover.half_lost_one_way),
+    ("without any manager sessions go on and fail over", test_failover.no_manager_at_all),
+    ("a node that starts again drops no packet", test_failover.restarts_drop_nothing),
+    ("a direct session moves to a route and back", test_direct.direct_to_route_and_back),
+    ("a policy of two hops is never direct", test_direct.two_hops_are_never_direct),
+]
+
+HOSTILE: Rows = [
+    ("a valid route source with another route's destination", test_hostile.foreign_destination),
+    ("a route source from the wrong neighbour", test_hostile.wrong_neighbour),
+    ("a packet to fd4c that would need forwarding", test_hostile.link_address_forwarded),
+    *(
+        (f"a LAN host forges a {what} address", lambda world, what=what: test_hostile.forged_on_the_lan(world, what))  # type: ignore[misc]
+        for what in ("session", "route", "link")
+    ),
+    ("a VPN peer delivers fd4c, fd52 and a foreign fd53", test_hostile.vpn_peer),
+    ("a session from an id that is not on the list", test_hostile.not_on_the_list),
+]
+
+WIRES: Rows = [("a third host on the switch injects into a wire", test_hostile.injected_into_a_wire)]
+
+MANAGERS: Rows = [
+    *(
+        (
+            f"one of three managers is killed ({name})",
+            lambda world, name=name: test_managers.manager_killed(world, name),
+        )  # type: ignore[misc]
+        for name in test_managers.MANAGERS
+    ),
+    ("who is expelled is gone everywhere within 2 s", test_managers.expelled),
+    ("names that the managers vouch for", test_managers.names),
+]
+
+
+def prove(scratch: Path, parts: set[str]) -> list[Table]:
+    """Each network is up for its parts alone."""
+    networks: list[tuple[str, Topology, dict[str, Rows]]] = [
+        ("tests/lab line, four hosts in a row", read_topology(known()["line"]), {"line": LINE}),
+        ("three ways from a to d", places.read(places.THREE_WAYS), {"hostile": HOSTILE, "failover": FAILOVER}),
+        ("four boards on a switch", places.read(places.RACK), {"wires": WIRES}),
+        ("three managers", places.read(places.THREE_MANAGERS), {"managers": MANAGERS}),
+    ]
+    tables = []
+    for number, (title, topology, rows) in enumerate(networks):
+        wanted = [row for part, found in rows.items() if part in parts for row in found]
+        if wanted:
+            tables.append(Table(title))
+            _fill(tables[-1], wanted, topology, scratch / str(number))
+    return tables
+
+
+def _fill(table: Table, rows: Rows, topology: Topology, folder: Path) -> None:
+    begin = time.monotonic()
+    try:
+        with run_world(topology, folder) as world:
+            count = len(topology.hosts)
+            table.add("every node joins, every cable carries a link", f"{count} hosts, {since(begin)}", True)
+            for claim, scene in rows:
+                table.check(claim, lambda scene=scene: _look(scene, world))  # type: ignore[misc]
+    except (*TROUBLES, AssertionError) as error:
+        table.add("every node joins, every cable carries a link", f"after {since(begin)}: {error}", False)
+
+
+def _look(scene: Scene, world: World) -> tuple[str, bool]:
+    try:
+        return scene(world), True
+    except TROUBLES as error:
+        return f"{type(error).__name__}: {error}", False
+
+
+def since(begin: float) -> str:
+    return f"{time.monotonic() - begin:.1f} s"
