@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -11,8 +12,10 @@ import pytest
 
 from tests.laboratory.conftest import MakeLab
 from tests.laboratory.errors import CommandError, NotReadyError
+from tests.laboratory.lab import Lab
 from tests.laboratory.model import By, Ready
 from tests.laboratory.sweep import wait_end
+from tests.laboratory.topology import parse_topology
 
 PAIR = "hosts: [a, b]\ncables: [{between: [a, b]}]"
 LISTENER = """
@@ -108,11 +111,13 @@ def test_a_pulled_plug_leaves_nothing_and_the_board_comes_back(make_lab: MakeLab
     host.start(["sh", "-c", FAMILY], ready=Ready(By.LINE, "born"))
     host.run(["ip", "link", "add", "sky0", "type", "bridge"])
     host.run(["nft", "add table inet skywire"])
+    host.run(["mkdir", "-p", "/run/skywire/node"])
     lab.cable("a", "b").loss(0.01)
     before, first = host.pids(), host.job("life").pid
     assert len(before) >= 4
     host.power_off()
     assert host.pids() == []
+    assert list(host.outside("/run").iterdir()) == []
     assert all(wait_end(pid, 0) for pid in before)
     assert other.run(["ping", "-c1", "-W1", host.node.address()], check=False).returncode != 0
     host.power_on()
@@ -132,3 +137,14 @@ def test_a_socket_lives_in_the_hosts_network(make_lab: MakeLab) -> None:
         other.bind((lab.host("a").node.address(), 0))
     assert Path("/proc/thread-self/ns/net").stat().st_ino == own
     assert os.getpid() not in lab.host("a").pids()
+
+
+def test_who_lives_there_is_known_before_any_program_runs(tmp_path: Path, needs_machine: None) -> None:
+    lab = Lab(parse_topology("hosts: [a, b]\ncables: [{between: [a, b]}]\nmesh: {plain: true}", "f"), tmp_path / "lab")
+    try:
+        lab.open()
+        told = json.loads(lab.host("b").run(["node", "identity", "show", "--json"]).stdout)
+        assert told["node_id"] == lab.residents["b"].node_id
+        assert lab.host("a").run(["getent", "ahosts", "b.mesh"]).stdout.split()[0] == lab.residents["b"].address
+    finally:
+        lab.close()

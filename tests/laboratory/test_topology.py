@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from ipaddress import IPv4Network
 
+import pytest
+import yaml
+
+from services.addresses import session_address
+from services.keys import NodeId
 from tests.laboratory.errors import TopologyError
 from tests.laboratory.graphs import Kind, edges
 from tests.laboratory.layout import Role, Route, lay_out
-from tests.laboratory.model import By, Cable, Nat, Quality
+from tests.laboratory.mesh import World, files_of, programs_of
+from tests.laboratory.model import By, Cable, Mesh, MeshKind, Nat, Quality
+from tests.laboratory.residents import draw_residents
 from tests.laboratory.templates import Facts, fill
 from tests.laboratory.topology import known, parse_topology, read_topology
 from viscript.errors import ConfigError
@@ -23,6 +30,12 @@ cables:
 mesh: stand-in
 programs:
   sleeper: {hosts: ["pi-*"], argv: [sleep, 60], env: {X: "${mesh}"}, ready: {line: up}, within: 5s}
+"""
+
+REAL = """
+graph: {kind: line, hosts: 3, prefix: n}
+switches: {control: {subnet: 203.0.113.0/24, members: ["n-*"]}}
+mesh: {managers: [n-3, n-1], links: [10.128.0.0/9], plain: true}
 """
 
 
@@ -71,6 +84,40 @@ def test_a_router_without_nat_is_a_way_in() -> None:
     assert lay_out(parse_topology(shadowed, "f")).nodes["a"].routes == ()
 
 
+def test_the_real_mesh_on_every_host() -> None:
+    topology = parse_topology(REAL, "f")
+    assert topology.mesh == Mesh(MeshKind.NODE, ("n-1", "n-3"), (IPv4Network("10.128.0.0/9"),), plain=True)
+    world = World(topology, lay_out(topology), draw_residents(topology.hosts))
+    files = {host: files_of(world, host) for host in topology.hosts}
+    assert {host for host in files if "manager.yaml" in files[host]} == {"n-1", "n-3"}
+    ids = {host: resident.node_id for host, resident in world.residents.items()}
+    node = yaml.safe_load(files["n-2"]["node.yaml"])
+    assert node["managers"] == [
+        {"at": "203.0.113.1:7997", "id": ids["n-1"]},
+        {"at": "203.0.113.3:7997", "id": ids["n-3"]},
+    ]
+    assert yaml.safe_load(files["n-3"]["manager.yaml"])["others"] == [{"id": ids["n-1"], "at": "203.0.113.1:7997"}]
+    assert [program.hosts for program in programs_of(topology)] == [topology.hosts, ("n-1", "n-3")]
+
+
+def test_the_first_host_has_the_manager_and_viscript_runs_it() -> None:
+    topology = parse_topology(REAL[: REAL.index("mesh:")] + "mesh: node", "f")
+    world = World(topology, lay_out(topology), draw_residents(topology.hosts))
+    assert topology.mesh.managers == ("n-1",)
+    assert [program.name for program in programs_of(topology)] == ["viscript"]
+    apps = {host: yaml.safe_load(files_of(world, host)["config.yaml"])["apps"] for host in topology.hosts}
+    assert [host for host in apps if "manager" in apps[host]] == ["n-1"]
+    cluster = yaml.safe_load(files_of(world, "n-2")["cluster.yaml"])
+    assert cluster["operators"] == [world.residents["n-1"].address]
+    assert cluster["nodes"]["n-2"] == cluster["listen"] == f"[{world.residents['n-2'].address}]:7998"
+
+
+def test_every_resident_is_another() -> None:
+    residents = draw_residents(["a", "b"])
+    assert residents["a"].node_id != residents["b"].node_id
+    assert residents["a"].address == str(session_address(NodeId(residents["a"].node_id)))
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -90,6 +137,10 @@ def test_a_router_without_nat_is_a_way_in() -> None:
         ("switches: {s: {}}\nsites: {r: {boards: 2, nat: half, internet: s}}", "f:2: key 'nat': expected none or"),
         ("graph: {kind: heap, hosts: 3}", "f:1: key 'kind': expected line or ring"),
         ("graph: {kind: line, hosts: 1}", "f:1: key 'hosts': expected a whole number from 2 to 200"),
+        ("hosts: [a]\nmesh: maybe", "f:2: key 'mesh': expected none or stand-in or node"),
+        ("hosts: [a]\nmesh: {managers: [b]}", "f:2: key 'managers': expected the name of a host"),
+        ("hosts: [a]\nmesh: {links: [10.0.0.1/8]}", "f:2: key 'links': expected an IPv4 network"),
+        ("hosts: [a]\nhints: ['${id b}']", "f:2: key 'hints': expected only words"),
         ("hosts: [a]\nprograms:\n  p: {argv: []}", "f:3: key 'argv': expected a list that begins with a program"),
         ("hosts: [a]\nprograms:\n  p: {argv: [x], hosts: [b]}", "f:3: key 'hosts': expected a pattern that fits"),
         ("hosts: [a]\nprograms:\n  p: {argv: [x, '${mesh b}']}", "f:3: key 'argv': expected only words"),
@@ -136,8 +187,9 @@ def test_a_random_graph_hangs_together_and_comes_again(seed: int) -> None:
 
 
 def test_words_are_filled_in() -> None:
-    facts = Facts("b", {"dir": "/d"}, {"a": "10.0.0.1", "b": "10.0.0.2"}, {"a": "fd53::1", "b": "fd53::2"})
+    facts = Facts("b", {"dir": "/d"}, {"a": "10.0.0.1", "b": "10.0.0.2"}, {"a": "fd53::1", "b": "fd53::2"}, {"a": "12"})
     assert fill("${host} ${dir} ${address} ${address a} ${mesh first} $x {y}", facts) == (
         "b /d 10.0.0.2 10.0.0.1 fd53::1 $x {y}"
     )
+    assert fill("${id a} ${id first}", facts) == "12 12"
     assert fill("${nodes 7}", facts) == '{"a": "[fd53::1]:7", "b": "[fd53::2]:7"}'
