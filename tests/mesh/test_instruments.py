@@ -17,7 +17,7 @@ from tests.mesh.packets import mac_of, put, udp6
 from tests.mesh.stream import open_stream
 
 PAIR = "hosts: [a, b]\nmesh: stand-in"
-RESET = """table inet reset {
+RESET = """table inet hangup {
   chain input { type filter hook input priority 0; tcp dport 7000 reject with tcp reset; }
 }"""
 
@@ -67,7 +67,7 @@ def test_a_broken_stream_is_told(pair: Lab) -> None:
         pair.host("a").run(["nft", "-f", "-"], given=RESET)
         with pytest.raises(AssertionError, match="the stream broke"):
             stream.wait_bytes(10**9)
-        pair.host("a").run(["nft", "delete table inet reset"])
+        pair.host("a").run(["nft", "delete table inet hangup"])
 
 
 def test_a_packet_by_hand_is_heard(pair: Lab) -> None:
