@@ -66,9 +66,14 @@ class Labels:
         held = self._held.get(route)
         return find_end(held.label) if held is not None else None
 
-    def uses(self, node_id: NodeId) -> bool:
-        """Whether a label leads to that neighbour."""
-        return self._used[node_id] > 0
+    def uses(self, node_id: NodeId) -> int:
+        """How many labels lead to that neighbour."""
+        return self._used[node_id]
+
+    def states(self) -> list[tuple[Label, float]]:
+        """Each with the seconds since its last sign of life."""
+        now_s = time.monotonic()
+        return [(held.label, now_s - held.alive_s) for held in self._held.values()]
 
     def keep(self, route: str) -> None:
         """A sign of life for a route that ends here."""
