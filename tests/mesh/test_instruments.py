@@ -39,7 +39,7 @@ def test_a_stream_tells_its_longest_silence(pair: Lab, download: bool) -> None:
         broken = time.monotonic()
         time.sleep(0.6)  # the silence that is to be found
         cable.loss(0)
-        assert 0.5 < stream.wait_resumed(broken) < 10
+        assert 0.3 < stream.wait_resumed(broken) < 10  # without acknowledgements, some more is sent
         stream.close()
         assert stream.received == stream.sent > 0
 
