@@ -174,6 +174,11 @@ class NodeEnd:
         self._frames = _Frames()
         self._challenge = b""
 
+    @property
+    def manager(self) -> NodeId | None:
+        """Who answers; certain once it has admitted."""
+        return self._manager
+
     def begin(self) -> bytes:
         return _frame(Kind.HELLO, Hello())
 

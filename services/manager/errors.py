@@ -31,3 +31,23 @@ class OlderError(WordsError):
 
 class JoinError(ManagerError):
     """The join protocol was broken, or a manager refused; the text is what the other side may know."""
+
+
+class LocalNodeError(ManagerError):
+    """The node beside the manager is away or refuses something."""
+
+
+class RefusedError(ManagerError):
+    """What somebody asked will not be done; the text is for who asked."""
+
+
+class HopError(ManagerError):
+    """A hop refused an order or did not answer."""
+
+
+class ApiError(ManagerError):
+    """What came over the manager's socket is not what is said there."""
+
+
+class ManagerAwayError(ManagerError):
+    """No manager answers at the socket."""

@@ -112,9 +112,7 @@ class Doorkeeper:
 
     def __init__(self) -> None:
         self._one = Limits(TRIES_PER_S, TRIES_AT_ONCE, most=4096)
-        self._all = Limits("""Of one address: a rack of eight may be behind it."""
-
-ALL_PER_S, ALL_AT_ONCE, most=1)
+        self._all = Limits(ALL_PER_S, ALL_AT_ONCE, most=1)
         self._inside = 0
 
     def enter(self, address: str, now_s: float) -> bool:

@@ -31,6 +31,7 @@ from services.manager.bus import Bus
 from services.manager.errors import WordsError
 from services.manager.invites import Invitation, invitation_id, spend
 from services.manager.model import Expelled, Label, LedgerEntry, Service
+from services.manager.offer import check_name, read_service
 from services.manager.record import NodeRecord, read_record
 from services.manager.routes.model import Link
 from services.manager.signed import Order, decode, read
@@ -40,13 +41,12 @@ LINK_LEASE_S, SERVICE_LEASE_S = 90.0, 90.0
 
 MUTE_S = 60.0
 
-MAX_LINKS, MAX_SERVICES = 256, 64
+MAX_LINKS, MAX_SERVICES = 256, 32
 """Of one node."""
 
 MAX_RECORD = 2048
 """Of a node, signed: some forty fit into an order about neighbours."""
 
-SERVICE = "skywire service"
 LABEL = "label"
 
 SHAPES = {
@@ -154,10 +154,10 @@ class Store:
 
     async def vouch(self, name: str, node_id: NodeId) -> None:
         """For that name, in the place of a former one."""
-        await self._names.put(_check_name(name.lower()), _check_id(node_id).encode())
+        await self._names.put(check_name(name.lower()), _check_id(node_id).encode())
 
     async def unvouch(self, name: str) -> None:
-        await self._names.delete(_check_name(name.lower()))
+        await self._names.delete(check_name(name.lower()))
 
     # labels
 
@@ -184,7 +184,7 @@ class Store:
         return service
 
     async def withdraw_service(self, node_id: NodeId, name: str) -> None:
-        await self._services.delete(f"{_check_id(node_id)}.{_check_name(name)}")
+        await self._services.delete(f"{_check_id(node_id)}.{check_name(name)}")
 
     async def services(self) -> list[Service]:
         return [read_service(entry.value) for entry in (await self._services.all()).values()]
@@ -243,7 +243,7 @@ class Store:
 
     async def append(self, entry: LedgerEntry) -> int:
         """Its place in the ledger."""
-        return await self._ledger.append(_check_name(entry.what), msgspec.json.encode(entry), entry.once)
+        return await self._ledger.append(check_name(entry.what), msgspec.json.encode(entry), entry.once)
 
     async def ledger_entry(self, place: int) -> LedgerEntry | None:
         entry = await self._ledger.read(place)
@@ -260,17 +260,6 @@ async def open_store(bus: Bus, replicas: int) -> Store:
     return Store(buckets, await open_log(bus, "ledger", LEDGER_BYTES, replicas))
 
 
-def read_service(data: bytes) -> Service:
-    """Signed by the node that offers it. Raises WordsError."""
-    by, service = read(data, SERVICE, Service)
-    if service.node_id != by:
-        raise WordsError(f"a service of node '{service.node_id}', signed by '{by}'")
-    _check_name(service.name)
-    if not 1 <= service.port <= 65535 or len(service.open_to) > MAX_SERVICES:
-        raise WordsError(f"service '{service.name}' of node '{by}': no such port, or a list too long")
-    return service
-
-
 def label_key(node_id: NodeId, route: str) -> str:
     try:
         read_route_id(route)
@@ -284,12 +273,6 @@ def _check_id(node_id: str) -> NodeId:
         return read_node_id(node_id)
     except IdentityError as error:
         raise WordsError(str(error)) from None
-
-
-def _check_name(name: str) -> str:
-    if not 1 <= len(name) <= 63 or not name.isascii() or not name.replace("-", "").isalnum():
-        raise WordsError(f"{name[:80]!a} is no name: expected 1 to 63 letters, digits and hyphens")
-    return name
 
 
 async def _values(bucket: Bucket, listed: Callable[[], None] | None = None) -> AsyncIterator[tuple[str, bytes | None]]:

@@ -9,10 +9,11 @@ import pytest
 from services.keys import Identity, NodeId, new_seed
 from services.manager.errors import WordsError
 from services.manager.model import Label, Service
+from services.manager.offer import SERVICE
 from services.manager.record import make_record, sign_record
 from services.manager.routes.model import Link
 from services.manager.signed import sign, sign_order
-from services.manager.store import SERVICE, Store
+from services.manager.store import Store
 from tests.services.manager.engine.rack import needs_server, run, running_engine
 
 pytestmark = needs_server

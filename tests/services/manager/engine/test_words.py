@@ -9,10 +9,11 @@ from services.addresses import link_address, session_address
 from services.keys import Identity, new_seed, wireguard_text
 from services.manager.errors import OlderError, WordsError
 from services.manager.model import Label, Service
+from services.manager.offer import SERVICE, read_service
 from services.manager.record import PURPOSE, NodeRecord, make_record, read_record, sign_record
 from services.manager.server_config import FILE_STORE, MEMORY_STORE
 from services.manager.signed import decode, read_order, sign, sign_order
-from services.manager.store import LEDGER_BYTES, SERVICE, SHAPES, read_service
+from services.manager.store import LEDGER_BYTES, SHAPES
 from services.manager.subjects import inbox, is_own_inbox, sender, up
 
 ME, OTHER, MANAGER = (Identity(new_seed()) for _ in range(3))

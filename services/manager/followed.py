@@ -1,0 +1,72 @@
+"""Keeps hearing of a bucket: what is there, then every change, also after the bus was away. What it means is not known
+here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from services.manager.ending import end_tasks
+from services.manager.errors import BusError, ManagerError
+
+log = logging.getLogger(__name__)
+
+Follow = Callable[[Callable[[], None]], AsyncIterator[tuple[str, bytes | None]]]
+"""Given what to call between what is there and what comes (`store.follow`)."""
+
+LISTED_WITHIN_S = 60.0
+AGAIN_S = 1.0
+ANEW_S = 600.0
+"""Also without a reason: a consumer whose server died without a word is one that says nothing."""
+
+
+class Followed:
+    """`take` is called with each key, and None where it was deleted; what it refuses is logged and left out."""
+
+    def __init__(self, name: str, follow: Follow, take: Callable[[str, bytes | None], None]) -> None:
+        self._name, self._follow, self._take = name, follow, take
+        self._listed, self._anew = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Until everything that is there was taken. Raises BusError."""
+        self._task = asyncio.get_running_loop().create_task(self._keep())
+        try:
+            async with asyncio.timeout(LISTED_WITHIN_S):
+                await self._listed.wait()
+        except TimeoutError:
+            await self.stop()
+            raise BusError(f"bucket '{self._name}' was not listed within {LISTED_WITHIN_S:g} s") from None
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            await end_tasks([self._task])
+            self._task = None
+
+    def follow_anew(self) -> None:
+        """The bus was away: what happened meanwhile is listed again."""
+        self._anew.set()
+
+    async def _keep(self) -> None:
+        while True:
+            self._anew.clear()
+            hearing = asyncio.ensure_future(self._hear())
+            waiting = asyncio.ensure_future(self._anew.wait())
+            try:
+                await asyncio.wait({hearing, waiting}, timeout=ANEW_S, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await end_tasks([hearing, waiting])  # type: ignore[list-item]
+            if hearing.done() and not hearing.cancelled() and (error := hearing.exception()) is not None:
+                log.warning("bucket '%s' is heard late: %s", self._name, error)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _hear(self) -> None:
+        async with contextlib.aclosing(self._follow(self._listed.set)) as changes:  # type: ignore[type-var]
+            async for key, value in changes:
+                try:
+                    self._take(key, value)
+                except ManagerError as error:
+                    log.warning("'%.100s' of bucket '%s': %s", key, self._name, error)
