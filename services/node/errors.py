@@ -43,3 +43,15 @@ class NodeRefusedError(NodeError):
     def __init__(self, why: str, *, asked_wrongly: bool = False) -> None:
         super().__init__(why)
         self.asked_wrongly = asked_wrongly
+
+
+class ServiceError(NodeError):
+    """A service cannot be offered so; the text says what is wrong with it."""
+
+
+class SessionError(NodeError):
+    """A session cannot be had; the text says who refused and why."""
+
+
+class NameUnknownError(NodeError):
+    """Nobody is known by that name, or it is no name."""
