@@ -17,6 +17,7 @@ from services.kernel.errors import AbsentError, DoorError
 from services.kernel.fib import Fib
 from services.kernel.meter import Pair
 from services.kernel.model import (
+    SESSIONS,
     Address,
     AllowedIp,
     Change,
@@ -46,6 +47,10 @@ from services.kernel.tunnels import Tunnels, drop_allowed
 from services.kernel.uapi import Uapi
 from services.kernel.wireguard import WireGuard
 
+SESSION_BURST = 50_000
+"""wireguard-go turns what TCP hands it at once into one datagram for the kernel to cut, as long as the tunnel below
+still fits into 65,535 bytes; a longer one is cut before it enters the wire, and each relay then works packet by packet
+(a session over two wires: 1,800 Mbit/s with this, 830 without)."""
 SPLITS = 64  # failed halves of one batch that are halved again to find what is wrong in it
 
 
@@ -195,7 +200,7 @@ class Machine:
                 self._tunnels.create(link.name)
             sysctl.forward(link.name, on=False)  # a new interface takes it from where it is on for all
         sysctl.give_no_address(link.name)
-        self._netlink.bring_up(link.name, link.mtu)
+        self._netlink.bring_up(link.name, link.mtu, SESSION_BURST if link.name == SESSIONS else None)
 
 
 def pick_tunnels(netlink: Netlink) -> Tunnels:

@@ -70,9 +70,11 @@ class Netlink:
                 **ends,
             )
 
-    def bring_up(self, name: str, mtu: int) -> None:
+    def bring_up(self, name: str, mtu: int, burst: int | None = None) -> None:
+        """`burst`: how many bytes TCP may hand to the interface at once, to be cut into packets there."""
+        more = {} if burst is None else {"gso_max_size": burst}
         with _told(f"cannot bring up interface '{name}'"):
-            self._route.link("set", index=self._must_index(name), mtu=mtu, state="up")
+            self._route.link("set", index=self._must_index(name), mtu=mtu, state="up", **more)
 
     def drop_link(self, name: str) -> None:
         index = self._index(name)

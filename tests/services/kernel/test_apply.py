@@ -306,3 +306,10 @@ def test_what_a_killed_run_left_is_swept_away(make_host: MakeHost) -> None:
         assert process.wait(timeout=30) == -signal.SIGKILL
     assert left not in names()
     assert any(name.endswith("-mine") for name in names())
+
+
+def test_bursts_of_sessions_fit_into_a_wire(make_host: MakeHost) -> None:
+    """A longer one would be cut before the first relay: a third of the throughput."""
+    host = make_host("a")
+    assert not host.call("bring", want(own(A))).failed
+    assert "gso_max_size 50000 " in host.run("ip", "-details", "link", "show", "dev", "sky0")
