@@ -1,4 +1,5 @@
-"""`node identity …` makes, shows, backs up and restores a node's identity. What each command needs is imported in it.
+"""`node run` is a node, `node down` removes it from the kernel, `node identity …` makes, shows, backs up and restores
+its identity. What each command needs is imported in it.
 
 A secret is printed by `export` alone, and read by `import` alone, from standard input: never from the command line.
 """
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from services.errors import IdentityError, WordsError
+from services.errors import IdentityError, SettingsError, WordsError
 
 if TYPE_CHECKING:
     from services.keys import Identity
@@ -26,13 +27,22 @@ SEED = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), envvar="NODE_CONFIG", help="node.yaml (also NODE_CONFIG)."
+)
+DEFAULTS = click.option("--defaults", type=click.Path(path_type=Path), help="A file like it, under it.")
+
+
 class Commands(click.Group):
     """Tells an expected error in one line: exit code 1; what was asked wrongly is click's: 2."""
 
     def invoke(self, ctx: click.Context) -> object:
+        from services.kernel.errors import KernelError
+        from services.node.errors import NodeError
+
         try:
             return super().invoke(ctx)
-        except IdentityError as error:
+        except (IdentityError, SettingsError, NodeError, KernelError) as error:
             print(f"node: {error}", file=sys.stderr)
             sys.exit(1)
 
@@ -40,6 +50,53 @@ class Commands(click.Group):
 @click.group(cls=Commands)
 def main() -> None:
     """A node of the mesh."""
+
+
+@main.command()
+@CONFIG
+@DEFAULTS
+def run(config: Path | None, defaults: Path | None) -> None:
+    """Be a node: keep links, routes and sessions in the kernel, and serve the node's socket.
+
+    Without a configuration it is a node without a network. It needs root, or CAP_NET_ADMIN.
+
+    \b
+    node run
+    node run --config node.yaml
+    """
+    import asyncio
+    import logging
+
+    from services.secrecy import hide_process
+
+    hide_process()
+    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
+    from services.node.config import load_config
+    from services.node.run import run
+
+    asyncio.run(run(load_config(config, defaults)))
+
+
+@main.command()
+@CONFIG
+@DEFAULTS
+def down(config: Path | None, defaults: Path | None) -> None:
+    """Take everything of a node that was stopped out of the kernel: its links, routes and sessions end.
+
+    \b
+    node down
+    """
+    import asyncio
+
+    from services.node.config import load_config
+    from services.node.run import take_down
+
+    report = asyncio.run(take_down(load_config(config, defaults)))
+    for failure in report.failed:
+        print(f"node: not removed: {failure.reason}", file=sys.stderr)
+    if report.failed:
+        sys.exit(1)
+    print(f"{len(report.done)} things removed")
 
 
 @main.group()

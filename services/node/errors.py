@@ -9,6 +9,10 @@ class KeptError(NodeError):
     """What the node keeps in its folders cannot be read or written."""
 
 
+class StartError(NodeError):
+    """The node cannot run as it is configured, or runs already."""
+
+
 class SlowKernelError(NodeError):
     """The kernel did not answer in time. What was asked is still done, in its turn."""
 

@@ -1,33 +1,34 @@
-"""What others did wrongly, counted by kind for the status: forged, replayed, refused. Bounded, since they choose it."""
+"""What others did wrongly towards this node, counted: refused records, false orders, sessions nobody may have."""
 
 from __future__ import annotations
 
 import logging
 import time
 
+import msgspec
+
 from services.node.api_words import Trouble
 
 log = logging.getLogger(__name__)
 
 MOST = 64
-LOGGED = 3
-"""Of one kind; the rest is only counted."""
 
 
 class Troubles:
+    """The newest kinds; each is logged the first time alone, so that nobody fills the log from afar."""
+
     def __init__(self) -> None:
         self._found: dict[str, Trouble] = {}
 
     def note(self, what: str) -> None:
-        """`what` is one sentence without numbers that differ each time, so that equal ones are counted together."""
-        old = self._found.pop(what, None)
-        count = old.count + 1 if old is not None else 1
-        if count <= LOGGED:
+        known = self._found.pop(what, None)
+        if known is None:
             log.warning("%s", what)
-        self._found[what] = Trouble(what, count, int(time.time()))
+            known = Trouble(what, 0, 0)
+        self._found[what] = msgspec.structs.replace(known, count=known.count + 1, last_unix_s=int(time.time()))
         if len(self._found) > MOST:
             del self._found[next(iter(self._found))]
 
     def list(self) -> tuple[Trouble, ...]:
-        """The latest first."""
-        return tuple(reversed(self._found.values()))
+        """The latest last."""
+        return tuple(self._found.values())

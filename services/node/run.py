@@ -1,0 +1,197 @@
+"""`node run`, from the seed to the last sentence: what can fail without touching the machine comes first, then the
+kernel is brought to what was kept and is wanted, then the doors open.
+
+Ending leaves the kernel as it is: sessions and routes go on without this process, and the next one adopts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal as process_signals
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+
+from services import seed_file
+from services.kernel.errors import KernelError
+from services.kernel.model import Device, Link, Report, Rules
+from services.keys import Identity
+from services.manager.ending import end_tasks
+from services.node.book import Book
+from services.node.carry_out import register
+from services.node.config import Config
+from services.node.errors import KeptError, NodeError, StartError
+from services.node.home import Home
+from services.node.kept import Kept
+from services.node.kernel_thread import Kernel
+from services.node.labels import Labels
+from services.node.links import Links
+from services.node.orders import Orders
+from services.node.own import own_facts
+from services.node.own_record import OwnRecord
+from services.node.probes import Prober
+from services.node.status import Measured, tell
+from services.node.troubles import Troubles
+from services.node.underlay import own_addresses
+from services.notify import notify
+from viscript.signal import SignalClient
+
+log = logging.getLogger(__name__)
+
+RECONCILE_S, AGAIN_S = 60.0, 1.0
+RARER = 50
+"""Reading a large kernel takes long: the node does it no more than a fiftieth of its time."""
+
+STATUS_S = 5.0
+
+
+async def run(config: Config) -> None:
+    """Until SIGTERM, SIGINT or the signal server says so. Raises NodeError, KernelError, IdentityError."""
+    with seed_file.read(config.seed) as seed:
+        identity = Identity(seed)
+    ram, card = Kept(config.ram), Kept(config.card, durable=True)
+    with alone(config):
+        async with AsyncExitStack() as undo, SignalClient() as signal:
+            undo.callback(identity.wipe)
+            node = Node(config, identity, ram, card, undo)
+            await node.start(signal)
+            notify("READY=1")
+            await _wait_end(signal)
+            notify("STOPPING=1")
+
+
+async def take_down(config: Config) -> Report:
+    """Removes everything of ours from the kernel. Raises NodeError, KernelError."""
+    Kept(config.ram)
+    with alone(config):
+        kernel = Kernel()
+        await kernel.start()
+        try:
+            return await Book(kernel).clear()
+        finally:
+            await kernel.close()
+
+
+@contextmanager
+def alone(config: Config) -> Iterator[None]:
+    """Two of them would undo each other's work. Raises StartError."""
+    path = config.ram / "lock"
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise KeptError(f"cannot use '{path}': {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise StartError(f"a node runs already with folder '{config.ram}' (stop it first)") from None
+    try:
+        yield
+    finally:
+        os.close(file)
+
+
+class Node:
+    """Its parts, put together; nothing of it is asked by others."""
+
+    def __init__(self, config: Config, identity: Identity, ram: Kept, card: Kept, undo: AsyncExitStack) -> None:
+        self._config, self._undo = config, undo
+        self.troubles = Troubles()
+        self.own = OwnRecord(identity, config, card)
+        self.kernel = Kernel()
+        self.book = Book(self.kernel)
+        self.prober = Prober(identity)
+        networks = (config.link_ranges, config.wire_ranges)
+        self.links = Links(identity, networks, self.own, self.book, self.prober, ram)
+        self.labels = Labels(identity.node_id, config.relays, self.book, self.kernel, self.links.neighbour, ram)
+        self.links.follow(self.labels, self.troubles.note)
+        orders = Orders(identity.node_id, ram, card, self.troubles.note)
+        self._undo.push_async_callback(orders.close)
+        self.home = Home(identity, config.managers, networks[0], self.own, self.book, self.links, orders, ram)
+        register(self.home, self.links, self.labels)
+        self._own_facts = own_facts(identity, config.rules, config.outside_ports)
+
+    async def start(self, signal: SignalClient) -> None:
+        """Raises NodeError, KernelError."""
+        self.own.refresh(own_addresses())
+        await self.kernel.start()
+        self._undo.push_async_callback(self.kernel.close)
+        await self.book.set("own", self._own_facts)
+        await self.links.restore()
+        await self.labels.restore()
+        await self.home.restore()
+        _check(await self.book.start())
+        await self.prober.start(self._config.probe_port)
+        self._undo.push_async_callback(self.prober.close)
+        self.links.start()
+        self._undo.push_async_callback(self.links.close)
+        work = (self.links.run(), self.labels.run(), self.home.run(), self._reconcile(), self._tell(signal))
+        tasks = [asyncio.get_running_loop().create_task(one) for one in work]
+        self._undo.push_async_callback(end_tasks, tasks)
+        for task in tasks:
+            task.add_done_callback(_look_at)
+
+    async def _reconcile(self) -> None:
+        """Mends what others changed in the kernel, and soon what failed."""
+        clock, pause_s, again_s = asyncio.get_running_loop().time, RECONCILE_S, AGAIN_S
+        while True:
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self.book.dirty.wait()
+                await asyncio.sleep(again_s)
+            except TimeoutError:
+                pass
+            began_s = clock()
+            try:
+                report = await self.book.reconcile()
+            except (NodeError, KernelError) as error:
+                log.warning("the kernel is not as wanted: %s", error)
+                self.book.dirty.set()
+            else:
+                if report.done:
+                    log.info("%d things in the kernel were mended", len(report.done))
+            again_s = min(2 * again_s, RECONCILE_S) if self.book.dirty.is_set() else AGAIN_S
+            pause_s = max(RECONCILE_S, RARER * (clock() - began_s))
+
+    def measured(self) -> Measured:
+        states = self.links.states()
+        up = sum(state.is_up for state in states)
+        return Measured(self.home.ping_s, self.home.trouble, len(states), up, 0)
+
+    async def _tell(self, signal: SignalClient) -> None:
+        while True:
+            line = tell(self.measured())
+            if line != signal.status:
+                signal.status = line
+            self.home.changed.clear()
+            try:
+                async with asyncio.timeout(STATUS_S):
+                    await self.home.changed.wait()
+            except TimeoutError:
+                continue
+
+
+def _check(report: Report) -> None:
+    """A node whose own things cannot be made is none. Raises StartError; other failures are mended later."""
+    for failure in report.failed:
+        if isinstance(failure.change.fact, Rules | Link | Device):
+            raise StartError(f"the kernel refused: {failure.reason}")
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """What runs for ever and ends is a mistake of ours, to be seen."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the node is broken", exc_info=task.exception())
+        os.kill(os.getpid(), process_signals.SIGTERM)
+
+
+async def _wait_end(signal: SignalClient) -> None:
+    told = asyncio.Event()
+    for number in (process_signals.SIGTERM, process_signals.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    waits = [asyncio.ensure_future(told.wait()), asyncio.ensure_future(signal.wait_shutdown())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
