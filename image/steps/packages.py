@@ -96,6 +96,11 @@ def resolve(run: Runner, debian: Debian, env: dict[str, str]) -> list[Package]:
     )
 
 
+def named(run: Runner, env: dict[str, str], *names: str) -> list[Package]:
+    """These packages alone, without what they depend on, to be unpacked."""
+    return [Package(*found, installed=False) for found in _uris(run, env, "download", *names)]
+
+
 def _kernel_packages(run: Runner, debian: Debian, env: dict[str, str]) -> list[str]:
     said = run("apt-cache", "depends", "--important", f"{debian.kernel}/{debian.suite}-backports", env=env).decode()
     found = re.search(r"Depends: linux-image-([0-9]\S+)", said)
