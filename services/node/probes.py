@@ -61,6 +61,8 @@ class Prober:
         self._keys: dict[NodeId, Secret] = {}
         self._waiting: dict[bytes, _Waiting] = {}
         self._limits = Limits(PER_S, BURST, most=4096)
+        self._knowers: dict[IPv6Address, set[str]] = {}
+        self._asked_s: dict[IPv6Address, float] = {}
         self._socket: socket.socket | None = None
         self._port = 0
         self.counts = Counts()
@@ -92,19 +94,31 @@ class Prober:
     def port(self) -> int:
         return self._port
 
-    def know(self, address: IPv6Address, node_id: NodeId) -> None:
-        """From now on that node is asked at this address and answered to it. Raises NodeIdError."""
+    def know(self, address: IPv6Address, node_id: NodeId, by: str = "") -> None:
+        """From now on that node is asked at this address and answered to it, until all who say so `forget`. Raises
+        NodeIdError.
+        """
         if node_id not in self._keys:
             self._keys[node_id] = shared_key(self._identity, node_id)
         before = self._known.get(address)
         self._known[address] = node_id
         if before is not None and before != node_id:
             self._forget_key(before)
+            self._knowers[address] = set()
+        self._knowers.setdefault(address, set()).add(by)
 
-    def forget(self, address: IPv6Address) -> None:
-        node_id = self._known.pop(address, None)
-        if node_id is not None:
-            self._forget_key(node_id)
+    def forget(self, address: IPv6Address, by: str = "") -> None:
+        knowers = self._knowers.get(address, set())
+        knowers.discard(by)
+        if knowers or address not in self._known:
+            return
+        del self._knowers[address]
+        self._asked_s.pop(address, None)
+        self._forget_key(self._known.pop(address))
+
+    def last_asked_s(self, address: IPv6Address) -> float | None:
+        """When (monotonic) it last asked from there and was answered."""
+        return self._asked_s.get(address)
 
     def _forget_key(self, node_id: NodeId) -> None:
         if node_id not in self._known.values():
@@ -188,6 +202,7 @@ class Prober:
             self.counts.forged += 1
         else:
             self.counts.answered += 1
+            self._asked_s[source] = time.monotonic()
             with contextlib.suppress(OSError):  # a way that is gone is what the asker wants to find out
                 self._send(answer(pair, probe, here), source, port, here)
 
