@@ -14,7 +14,11 @@ from tests.benches.figures import Figure
 
 SUBJECTS = {
     "viscript": {name: f"tests.benches.{name}" for name in ("signal", "launcher", "cluster")},
-    "mesh": {"routes": "tests.benches.routes", "throughput": "tests.benches.mesh.throughput", "board": "tests.benches.board"},
+    "mesh": {
+        "routes": "tests.benches.routes",
+        "throughput": "tests.benches.mesh.throughput",
+        "board": "tests.benches.board",
+    },
 }
 """Subject → its parts and their modules, each with a `bench` that returns figures."""
 
