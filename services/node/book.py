@@ -43,6 +43,10 @@ class Book:
     def owners(self) -> tuple[str, ...]:
         return tuple(self._held)
 
+    def wanted(self, key: Key) -> Fact | None:
+        """What all owners together want of it."""
+        return self._wanted.get(key)
+
     async def set(self, owner: str, facts: Iterable[Fact]) -> Report:
         """Replaces what that owner holds; before `start` it is only written down."""
         return await self.set_many({owner: facts})

@@ -97,4 +97,4 @@ async def _connect(at: ManagerAt) -> socket.socket:
 def _reason(error: OSError | TimeoutError) -> str:
     if isinstance(error, TimeoutError) and not error.errno:
         return "no answer"
-    return error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -1,0 +1,93 @@
+"""Whole nodes: `node run` in namespaces, on a real kernel, with wireguard-go where the kernel has no WireGuard."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+from services.kernel.model import LINKS, SESSIONS
+from services.manager.record import sign_record
+from tests.services.kernel.hosts import DEADLINE_S, ROOT
+from tests.services.node.conftest import MakeNodes
+from tests.services.node.world import Node, introduce, lay_route
+
+
+def sees(node: Node, what: str) -> None:
+    """Waits until the node's log says so."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not re.search(what, node.log.read_text()):
+        assert time.monotonic() < deadline, f"'{what}' is not in:\n{node.log.read_text()}"
+        time.sleep(0.05)
+
+
+def ping(node: Node, *words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*node.host.inside(), "ping", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def lost(pinging: subprocess.Popen[str]) -> int:
+    """Of all packets sent, how many never came back."""
+    output, _ = pinging.communicate(timeout=DEADLINE_S)
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", output)
+    assert found, output
+    assert int(found[1]) > 100, output
+    return int(found[1]) - int(found[2])
+
+
+def test_no_packet_is_lost_when_a_node_is_killed_and_started_again(make_nodes: MakeNodes) -> None:
+    a, relay, b = nodes = make_nodes("arb")
+    introduce(a, relay, b)
+    here, there = lay_route(a, relay, b)
+    for node in nodes:
+        node.start()
+    sees(a, f"link to '{relay.node_id}' is up")
+    sees(b, f"link to '{relay.node_id}' is up")
+    assert a.host.pings(there, "-I", str(here))
+    before = relay.host.run("wg", "show", LINKS, "latest-handshakes")
+    pinging = ping(a, "-i0.01", "-c900", "-W2", "-I", here, there)
+    for node in nodes:
+        node.kill()
+        node.start()
+    sees(relay, "is up(?s:.*)is up(?s:.*)is up(?s:.*)is up")
+    relay.stop()
+    relay.start()
+    assert lost(pinging) == 0
+    assert relay.host.run("wg", "show", LINKS, "latest-handshakes") == before
+
+
+def test_down_leaves_nothing(make_nodes: MakeNodes) -> None:
+    (node,) = make_nodes("a")
+    node.start()
+    assert SESSIONS in node.host.run("ip", "link")
+    assert node.host.pings(node.session_address)
+    node.stop()
+    assert node.host.pings(node.session_address)
+    node.down()
+    left = node.host.run("ip", "link") + node.host.run("ip", "-6", "route", "show", "table", "all")
+    assert "sky" not in left
+    assert "skywire" not in node.host.run("nft", "list", "tables")
+
+
+def test_two_nodes_do_not_share_a_folder(make_nodes: MakeNodes) -> None:
+    (node,) = make_nodes("a")
+    node.start()
+    words = [*node.host.inside(), f"--wdns={ROOT}", *node.words("down")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert done.returncode == 1
+    assert "a node runs already" in done.stderr
+    assert SESSIONS in node.host.run("ip", "link")
+
+
+def test_a_link_over_a_wire(make_nodes: MakeNodes) -> None:
+    a, b = make_nodes("ab", "wires: [10.0.0.0/16]")
+    a.neighbours([sign_record(b.identity, b.record(("10.0.2.1",)))])
+    b.neighbours([sign_record(a.identity, a.record(("10.0.1.1",)))])
+    here, there = lay_route(a, b, mtu=1450)
+    for node in (a, b):
+        node.start()
+    sees(a, "is up")
+    assert a.host.pings(there, "-I", str(here))
+    assert "vxlan" in a.host.run("ip", "-d", "link", "show", "type", "vxlan")
+    assert a.host.run("wg", "show", LINKS, "peers") == ""
