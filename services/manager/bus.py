@@ -58,6 +58,8 @@ class Bus:
         self._began = False
         self.closed = asyncio.Event()
         """For good: expelled, muted, run out, or by `close`. A new Bus may be welcome, with another token."""
+        self.on_back: Callable[[], None] | None = None
+        """Called when it is connected again."""
 
     async def connect(self, urls: Sequence[str], token: Callable[[], str], *, in_order: bool = False) -> None:
         """The first time. `token` is asked at each connection. Raises BusError, ForbiddenError."""
@@ -100,6 +102,8 @@ class Bus:
 
         async def back() -> None:
             self._tell("the bus is back")
+            if self.on_back is not None:
+                self.on_back()
 
         async def closed() -> None:
             self.closed.set()

@@ -2,7 +2,11 @@
 
 engine ─┬ registry ─┬ members ── the node here
         │           ├ gatekeeper ── door
-        │           └ …
+        │           ├ keeper (graph), book (routes), directory (services)
+        │           └ orders ─┬ hops ── sessions ─┐
+        │                     ├ introducer ───────┼ desk
+        │                     └ expulsion ────────┘
+        └ intake ── reports, desk
 """
 
 from __future__ import annotations
@@ -15,14 +19,25 @@ from services.addresses import session_address
 from services.errors import SeedFileError
 from services.keys import Identity, NodeId, new_seed
 from services.manager.config import Config
+from services.manager.desk import Desk
+from services.manager.directory import Directory
 from services.manager.door import Door
 from services.manager.engine import Engine
 from services.manager.errors import EngineError, LocalNodeError
+from services.manager.expulsion import Expulsion
 from services.manager.gatekeeper import Gatekeeper
+from services.manager.graph_keeper import GraphKeeper
+from services.manager.hops import Hops
+from services.manager.housekeeping import Housekeeping
+from services.manager.introducer import Introducer
 from services.manager.local_node import LocalNode
 from services.manager.members import Members
+from services.manager.orders import Orders
 from services.manager.registry import Registry
+from services.manager.reports import Reports
+from services.manager.route_book import RouteBook
 from services.manager.server_config import Address, client_url
+from services.manager.sessions import Sessions
 from services.secrecy import Secret
 from services.seed_file import create, read
 
@@ -34,6 +49,14 @@ class Manager:
 
     engine: Engine
     registry: Registry
+    keeper: GraphKeeper
+    book: RouteBook
+    directory: Directory
+    introducer: Introducer
+    expulsion: Expulsion
+    sessions: Sessions
+    desk: Desk
+    housekeeping: Housekeeping
     members: Members
     gatekeeper: Gatekeeper
     door: Door
@@ -73,7 +96,9 @@ class Manager:
         self._undo.push_async_callback(self.registry.stop)
         self.members.start()
         self._undo.push_async_callback(self.members.stop)
+        await self._open_desk()
         await self._open_door()
+        self.engine.bus.on_back = self._follow_anew
 
     async def _check_local(self) -> None:
         status = await self.local.status()
@@ -82,6 +107,47 @@ class Manager:
                 f"the node at '{self.config.node}' is '{status.node_id}', this manager is '{self.me}' "
                 "(give both the same seed)"
             )
+
+    async def _open_desk(self) -> None:
+        engine, registry = self.engine, self.registry
+        store, bus, lease = engine.store, engine.bus, engine.lease
+        self.keeper, self.book, self.directory = GraphKeeper(registry), RouteBook(), Directory(store)
+        await self.keeper.start(store)
+        self._undo.push_async_callback(self.keeper.stop)
+        await self.book.start(store)
+        self._undo.push_async_callback(self.book.stop)
+        await self.directory.start()
+        self._undo.push_async_callback(self.directory.stop)
+        orders = Orders(self.identity, bus, lease)
+        hops = Hops(orders, store, self.book)
+        self._undo.push_async_callback(hops.stop)
+        self.introducer = Introducer(self.managers, orders, lease, registry, self.keeper, self.local)
+        self.expulsion = Expulsion(self.managers, store, lease, orders, hops, self.book, registry)
+        self._undo.push_async_callback(self.expulsion.stop)
+        places = self.introducer.session_places
+        self.sessions = Sessions(
+            min(self.managers),
+            self.config.limits,
+            orders,
+            hops,
+            self.book,
+            registry,
+            self.keeper,
+            lambda node_id: places.get(node_id, ""),
+        )
+        self.desk = Desk(
+            bus, lease, registry, self.directory, self.sessions, hops, self.introducer, self.expulsion, self.make_token
+        )
+        self.housekeeping = Housekeeping(store, lease, hops, self.book, self.keeper)
+        for part in (self.introducer, self.desk, self.housekeeping):
+            part.start()
+            self._undo.push_async_callback(part.stop)
+        Reports(store, registry, self.directory).handle(engine.intake)
+        engine.intake.handle("ask", self.desk.take)
+
+    def _follow_anew(self) -> None:
+        for part in (self.registry, self.keeper, self.book, self.directory):
+            part.follow_anew()
 
     async def _open_door(self) -> None:
         urls = tuple(client_url(self._bus_at[node_id]) for node_id in self.managers)

@@ -3,6 +3,7 @@
     nodes     signed records                                file, until expelled
     links     what each node measured of its neighbours     memory, leased
     labels    orders, one per node and route                file
+    opening   routes that are just being laid               memory
     services  what nodes offer, signed by them              memory, leased
     members   from where each node joined last              memory
     allowed   who may join by name                          file
@@ -19,7 +20,7 @@ server's own clock.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
@@ -53,6 +54,7 @@ SHAPES = {
     "nodes": Shape("nodes", in_memory=False, max_bytes=32 << 20),
     "links": Shape("links", in_memory=True, max_bytes=16 << 20, leased_s=LINK_LEASE_S),
     "labels": Shape("labels", in_memory=False, max_bytes=96 << 20),
+    "opening": Shape("opening", in_memory=True, max_bytes=4 << 20),
     "services": Shape("services", in_memory=True, max_bytes=16 << 20, leased_s=SERVICE_LEASE_S),
     "members": Shape("members", in_memory=True, max_bytes=8 << 20),
     "allowed": Shape("allowed", in_memory=False, max_bytes=4 << 20),
@@ -72,6 +74,7 @@ class Store:
         self._nodes = buckets["nodes"]
         self._links = buckets["links"]
         self._labels = buckets["labels"]
+        self._opening = buckets["opening"]
         self._services = buckets["services"]
         self._expelled = buckets["expelled"]
         self._muted = buckets["muted"]
@@ -167,12 +170,27 @@ class Store:
         label = decode(words.body, Label, "label")
         await self._labels.put(label_key(words.to, label.route), order)
 
+    async def keep_label(self, node_id: NodeId, route: str, order: bytes) -> None:
+        """The same, of an order that was signed here just now."""
+        await self._labels.put(label_key(node_id, route), order)
+
     async def labels(self, node_id: NodeId) -> list[bytes]:
         """Every order for that hop, still signed."""
         return [entry.value for entry in (await self._labels.all(f"{_check_id(node_id)}.*")).values()]
 
     async def forget_label(self, node_id: NodeId, route: str) -> None:
         await self._labels.delete(label_key(node_id, route))
+
+    async def put_opening(self, routes: Sequence[str]) -> None:
+        """These are being laid, until `forget_opening`."""
+        await self._opening.put(routes[0], msgspec.json.encode(routes))
+
+    async def forget_opening(self, routes: Sequence[str]) -> None:
+        await self._opening.delete(routes[0])
+
+    async def openings(self) -> list[list[str]]:
+        """The routes that were being laid together."""
+        return [decode(entry.value, list[str], "opening") for entry in (await self._opening.all()).values()]
 
     # services
 
