@@ -82,6 +82,9 @@ class Links:
         link = self._links.get(node_id)
         return link.end if link is not None else None
 
+    def find(self, node_id: NodeId) -> Link | None:
+        return self._links.get(node_id)
+
     def states(self) -> list[LinkState]:
         return [link.state for link in self._links.values()]
 
@@ -121,7 +124,7 @@ class Links:
         while True:
             await asyncio.sleep(TIDY_S)
             try:
-                await self._tidy()
+                await self.tidy()
             except (NodeError, KernelError) as error:
                 log.warning("links are not tidied: %s", error)
 
@@ -135,7 +138,7 @@ class Links:
         """Raises NodeError, KernelError."""
         await self._take(order, is_settled=False)
         self._kept.write(_FILE, order)
-        await self._tidy()
+        await self.tidy()
 
     async def expel(self, node_ids: Collection[NodeId]) -> None:
         """At once, with the labels that lead there."""
@@ -176,7 +179,7 @@ class Links:
         link = self._links.get(record.node_id)
         if link is None or record == link.record or record.sequence > link.record.sequence:
             return record
-        self._told(f"record {record.sequence} of node '{record.node_id}' is refused: {link.record.sequence} is known")
+        self._told(f"an older record of node '{record.node_id}' is refused")
         return link.record
 
     # one link
@@ -228,7 +231,8 @@ class Links:
         self.news.set()
         await self._book.set(link.owner, ())
 
-    async def _tidy(self) -> None:
+    async def tidy(self) -> None:
+        """Lets go who is neither ordered nor needed, and gives a link key to its next claimant."""
         uses = self._follower.uses if self._follower is not None else lambda _: 0
         for node_id in [node_id for node_id, link in self._links.items() if not link.is_wanted and not uses(node_id)]:
             await self._remove(node_id)

@@ -17,7 +17,7 @@ from services.keys import NodeId
 from services.manager.asks import Reply
 from services.manager.bus import Message
 from services.manager.ending import end_tasks
-from services.manager.errors import ManagerError, WordsError
+from services.manager.errors import ManagerError, OlderError, WordsError
 from services.manager.signed import Order, read_order
 from services.node.errors import KeptError, NodeError
 from services.node.kept import Kept
@@ -70,7 +70,7 @@ class Orders:
         try:
             order = await self._check(message)
         except WordsError as error:
-            self._told(f"an order is refused: {error}")
+            self._told("an order came again, or late" if isinstance(error, OlderError) else f"refused: {error}")
             await self._answer(message, Reply(why=str(error)), answer)
             return
         task = asyncio.get_running_loop().create_task(self._carry_out(order, message, answer))

@@ -21,6 +21,7 @@ class Troubles:
         self._found: dict[str, Trouble] = {}
 
     def note(self, what: str) -> None:
+        """A sentence without numbers that differ each time, so that equal ones are counted together."""
         known = self._found.pop(what, None)
         if known is None:
             log.warning("%s", what)
@@ -30,5 +31,5 @@ class Troubles:
             del self._found[next(iter(self._found))]
 
     def list(self) -> tuple[Trouble, ...]:
-        """The latest last."""
-        return tuple(self._found.values())
+        """The latest first."""
+        return tuple(reversed(self._found.values()))
