@@ -22,7 +22,7 @@ from services.manager.routes.policy import Policy
 Protocol = Literal["tcp", "udp"]
 
 MAX_LINE = 64 * 1024
-MAX_ANSWER = 16 << 20
+MAX_ANSWER = 64 << 20
 CLUSTER = "cluster:"
 """Before a manager's id, in `open_to`: all of whom it is the manager."""
 
@@ -184,7 +184,9 @@ class Trouble(_Words, frozen=True):
 
 
 class LinkState(_Words, frozen=True):
-    """`endpoint` is where packets to it go on the underlay, or empty; `address` its link address."""
+    """`endpoint` is where packets to it go on the underlay, or empty; `address` its link address; `why` says what keeps
+    the link down.
+    """
 
     node_id: NodeId
     kind: Kind
@@ -195,6 +197,7 @@ class LinkState(_Words, frozen=True):
     latency_s: float
     loss: float
     mtu: int
+    why: str = ""
 
 
 class RouteState(_Words, frozen=True):

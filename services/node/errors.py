@@ -59,3 +59,11 @@ class SessionError(NodeError):
 
 class NameUnknownError(NodeError):
     """Nobody is known by that name, or it is no name."""
+
+
+class MemberError(NodeError):
+    """Nobody can be let in so; the text says what is wrong."""
+
+
+class ResolverError(NodeError):
+    """Names cannot be answered there."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -43,7 +43,9 @@ _FILE = "service-"
 
 
 class Sayer(Protocol):
-    def say(self, what: str, data: bytes) -> Awaitable[None]: ...
+    async def say(self, what: str, data: bytes) -> None: ...
+
+    def on_home(self, handler: Callable[[], Awaitable[None]]) -> None: ...
 
 
 class Publisher:
@@ -55,7 +57,7 @@ class Publisher:
         self._taken = {config.link_port, config.session_port, config.probe_port, *MANAGERS_PORTS}
         self._services: dict[str, Publish] = {}
         self._unclaimed: set[str] = set()
-        self._clusters: dict[NodeId, str] = {}
+        self._clusters: dict[NodeId, dict[str, str]] = {}
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +79,7 @@ class Publisher:
             await self._book.set(_owner(service.name), self._facts(service))
 
     async def start(self) -> None:
+        self._home.on_home(self._say)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
@@ -161,12 +164,15 @@ class Publisher:
         allowed = not found.open_to or node_id in found.open_to or CLUSTER + cluster in found.open_to
         return "" if allowed else f"service '{service}' is not open to node '{node_id}': ask its owner"
 
-    async def take_member(self, node_id: NodeId, cluster: str) -> None:
-        """Who has a session here belongs to that manager's cluster, or with no `cluster`, to none."""
+    async def take_member(self, node_id: NodeId, cluster: str, by: str) -> None:
+        """`by` says that the node belongs to that manager's cluster, or with no `cluster`, says no longer so."""
         async with self._turn:
-            old = self._clusters.pop(node_id, "")
+            known = self._clusters.setdefault(node_id, {})
+            old = known.pop(by, "")
             if cluster:
-                self._clusters[node_id] = cluster
+                known[by] = cluster
+            elif not known:
+                del self._clusters[node_id]
             lists = {CLUSTER + name for name in (old, cluster) if name}
             touched = [one for one in self._services.values() if lists.intersection(one.open_to)]
             if old != cluster and touched:
@@ -182,7 +188,9 @@ class Publisher:
         for text in service.open_to:
             if not text.startswith(CLUSTER):
                 yield NodeId(text)
-        yield from (node_id for node_id, cluster in self._clusters.items() if CLUSTER + cluster in service.open_to)
+        for node_id, known in self._clusters.items():
+            if any(CLUSTER + cluster in service.open_to for cluster in known.values()):
+                yield node_id
 
     def _checked(self, wanted: Publish) -> Publish:
         """What every node that is told of it will read without complaint."""

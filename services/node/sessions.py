@@ -162,7 +162,7 @@ class Sessions:
     async def _use(self, session: Session, service: str) -> Session:
         if service not in session.services:
             session = replace(session, services=(*session.services, service)[-8:])
-            await self._change(session)
+            await self.change(session)
         return session
 
     async def _open(self, node_id: NodeId, service: str, policy: Policy) -> Session:
@@ -278,10 +278,10 @@ class Sessions:
         except KeptError as error:
             log.warning("the session with '%s' would not outlive a restart: %s", node_id, error)
         if old is None or old.cluster != session.cluster:
-            await self._publisher.take_member(node_id, session.cluster)
+            await self._publisher.take_member(node_id, session.cluster, by=FILE)
         return await self._book.set(session.owner, session_facts(self._me, session, self._probe_port))
 
-    async def _change(self, session: Session) -> None:
+    async def change(self, session: Session) -> None:
         """By its pilot, or by what is seen of it."""
         if session.node_id in self._sessions:
             await self._put(session)
@@ -305,7 +305,7 @@ class Sessions:
         for address in (*_fars(session), session_address(node_id)):
             self._prober.forget(address, by=FILE)
         self._kept.remove(FILE + node_id)
-        await self._publisher.take_member(node_id, "")
+        await self._publisher.take_member(node_id, "", by=FILE)
         await self._book.set(session.owner, ())
         if session.is_initiator:
             self._spawn(self._opener.close(session.routes))
@@ -314,7 +314,7 @@ class Sessions:
 
     def _steer(self, session: Session) -> None:
         if session.is_initiator:
-            pilot = Pilot(self._me, session, self._change, self._open_anew, self._prober, self._opener)
+            pilot = Pilot(self._me, session, self.change, self._open_anew, self._prober, self._opener)
             self._pilots[session.node_id] = pilot, asyncio.get_running_loop().create_task(pilot.run())
 
     async def _unsteer(self, node_id: NodeId) -> None:

@@ -207,15 +207,16 @@ def test_an_answer_of_somebody_else_ends_no_wait() -> None:
 
 
 def test_a_flood_is_answered_up_to_the_cap() -> None:
-    async def test(_: Prober, b: Prober) -> None:
+    async def test(a: Prober, b: Prober) -> None:
         asked = question(PAIR, NUMBER, HERE, 0)
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as end:
-            for number in range(1, 5):
+            for turn in range(1, 5):
                 for _ in range(BURST):
                     end.sendto(asked, ("::1", b.port))
-                await until(lambda number=number: b.counts.answered + b.counts.unanswered == number * BURST)  # type: ignore[misc]
+                await until(lambda turn=turn: b.counts.answered + b.counts.unanswered == turn * BURST)  # type: ignore[misc]
         assert b.counts.answered < 2 * BURST
         assert b.counts.unanswered > 2 * BURST
+        assert a.counts.late == 0
 
     run(test)
 

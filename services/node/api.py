@@ -1,0 +1,178 @@
+"""The node's socket: lines in, lines out, with caps on lines, connections and time. A desk answers what is asked.
+
+Anybody who reaches the socket's folder may connect, find and publish; what lets others in (members, managers) is for
+root and the node's own user alone. The kernel says who that is. Places are kept for those two: a flood of others keeps
+no manager out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from services.manager.ending import end_tasks
+from services.manager.limits import Limits
+from services.node.api_wire import LineReader, encode, read_request
+from services.node.api_words import FOR_MANAGERS, Answer, Publish, Refused, Request
+from services.node.errors import ApiError, NodeError
+from viscript.signal.peers import make_unix_listener, remove_unix_listener
+
+log = logging.getLogger(__name__)
+
+MODE = 0o666
+MAX_CONNECTIONS, MAX_OTHERS, MAX_OF_ONE = 256, 192, 64
+MAX_PUBLISHED = 32
+"""By one connection."""
+
+IDLE_S, HALF_LINE_S, WRITE_WITHIN_S, ANSWER_WITHIN_S = 120.0, 10.0, 10.0, 40.0
+PER_S, BURST = 100.0, 200
+SLOWER_S, MOST_SLOWER = 0.02, 500
+CHUNK = 16 * 1024
+
+_credentials = struct.Struct("iII")
+
+
+class Desk(Protocol):
+    def answer(self, request: Request) -> Awaitable[Answer]:
+        """Raises NodeError or another error with the sentence to tell, of `told_errors`."""
+
+    def withdraw(self, name: str) -> Awaitable[None]: ...
+
+    @property
+    def told_errors(self) -> tuple[type[Exception], ...]: ...
+
+
+class Api:
+    def __init__(self, path: Path, desk: Desk) -> None:
+        self._path, self._desk = path, desk
+        self._inode = 0
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._of: Counter[int] = Counter()
+        self._limits = Limits(PER_S, BURST, most=4096)
+        self.refused = 0
+
+    async def start(self) -> None:
+        """Raises ApiError."""
+        try:
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            listener, self._inode = make_unix_listener(self._path, MODE)
+        except OSError as error:
+            raise ApiError(f"cannot listen at '{self._path}': {error.strerror} (name another in node.yaml)") from None
+        self._server = await asyncio.start_unix_server(self._connected, sock=listener)
+
+    async def close(self) -> None:
+        """What was published stays open in the firewall for whoever starts next."""
+        if self._server is not None:
+            self._server.close()
+            remove_unix_listener(self._path, self._inode)
+        await end_tasks(self._connections)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uid = _uid(writer)
+        others = sum(count for other, count in self._of.items() if not is_trusted(other))
+        full = len(self._connections) >= MAX_CONNECTIONS or self._of[uid] >= MAX_OF_ONE
+        if full or (not is_trusted(uid) and others >= MAX_OTHERS):
+            self.refused += 1
+            writer.transport.abort()
+            return
+        self._of[uid] += 1
+        task = asyncio.get_running_loop().create_task(_Connection(self, self._desk, uid).serve(reader, writer))
+        self._connections.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._connections.discard(task)
+            self._of[uid] -= 1
+            if not self._of[uid]:
+                del self._of[uid]
+            writer.transport.abort() if task.cancelled() else writer.close()
+            if not task.cancelled() and task.exception() is not None:
+                log.error("a connection failed", exc_info=task.exception())
+
+        task.add_done_callback(ended)
+
+    async def pace(self, uid: int) -> None:
+        """Who asks too fast waits."""
+        for _ in range(MOST_SLOWER):
+            if self._limits.allows(str(uid), time.monotonic()):
+                return
+            await asyncio.sleep(SLOWER_S)
+
+
+class _Connection:
+    def __init__(self, api: Api, desk: Desk, uid: int) -> None:
+        self._api, self._desk, self._uid = api, desk, uid
+        self._lines = LineReader()
+        self._published: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await self._read(reader):
+                for line in self._lines.feed(data):
+                    await self._api.pace(self._uid)
+                    writer.write(encode(await self._answer(line)))
+                    async with asyncio.timeout(WRITE_WITHIN_S):
+                        await writer.drain()
+        except ApiError as error:
+            writer.write(encode(Refused(str(error), asked_wrongly=True)))
+        except OSError as error:
+            log.debug("a connection ends: %s", error or "silent, or slow to read")
+        await self._withdraw()
+
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        """Who holds something published may be silent for ever."""
+        patience_s = HALF_LINE_S if self._lines.half_line else None if self._published else IDLE_S
+        async with asyncio.timeout(patience_s):
+            return await reader.read(CHUNK)
+
+    async def _answer(self, line: bytes) -> msgspec.Struct:
+        """Raises ApiError for what is no request."""
+        request = read_request(line)
+        if isinstance(request, FOR_MANAGERS) and not is_trusted(self._uid):
+            return Refused("only root and the node's own user may ask that")
+        if isinstance(request, Publish) and len(self._published) >= MAX_PUBLISHED:
+            return Refused(f"one connection publishes at most {MAX_PUBLISHED} services")
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                answer = await self._desk.answer(request)
+        except TimeoutError:
+            return Refused(f"not done within {ANSWER_WITHIN_S:g} s: try again")
+        except self._desk.told_errors as error:
+            return Refused(str(error) or type(error).__name__)
+        except Exception:
+            log.exception("'%s' failed", type(request).__name__)
+            return Refused("it failed: see the node's log")
+        if isinstance(request, Publish):
+            self._published.append(request.name)
+        return answer
+
+    async def _withdraw(self) -> None:
+        for name in self._published:
+            try:
+                await self._desk.withdraw(name)
+            except NodeError as error:
+                log.warning("service '%s' is not withdrawn: %s", name, error)
+
+
+def is_trusted(uid: int) -> bool:
+    return uid in {0, os.geteuid()}
+
+
+def _uid(writer: asyncio.StreamWriter) -> int:
+    """Nobody's, where the other end has left already."""
+    end = writer.get_extra_info("socket")
+    try:
+        data = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _credentials.size)
+    except OSError:
+        return 65534
+    return int(_credentials.unpack(data)[1])

@@ -1,0 +1,128 @@
+"""The node's ends, put together: services, sessions, members, names, and the socket and resolver that ask for them.
+
+restore  before the kernel is brought: what was kept, into the book
+start    once the kernel is as wanted: sessions are steered, and questions answered
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+from services.addresses import session_address
+from services.keys import Identity, NodeId
+from services.manager.ending import end_tasks
+from services.node.api import Api
+from services.node.api_words import ManagerState, Status
+from services.node.book import Book
+from services.node.config import Config, read_endpoint
+from services.node.desk import Desk
+from services.node.home import Home
+from services.node.kept import Kept
+from services.node.kernel_thread import Kernel
+from services.node.labels import Labels
+from services.node.links import Links
+from services.node.members import Members
+from services.node.names import Names
+from services.node.own_record import OwnRecord
+from services.node.probes import Prober
+from services.node.resolver import Resolver
+from services.node.services import Publisher
+from services.node.sessions import Sessions
+from services.node.status import Measured, tell
+from services.node.troubles import Troubles
+from services.node.watch import Watch
+
+PETS = "pets.yaml"
+
+
+class Ends:
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        ram: Kept,
+        own: OwnRecord,
+        kernel: Kernel,
+        book: Book,
+        prober: Prober,
+        links: Links,
+        labels: Labels,
+        home: Home,
+        troubles: Troubles,
+        measured: Callable[[], Measured],
+    ) -> None:
+        self._config, self._me, self._own = config, identity.node_id, own
+        self._kernel, self._home, self._labels, self._troubles = kernel, home, labels, troubles
+        self._measured = measured
+        self._started_unix_s = int(time.time())
+        self.publisher = Publisher(identity, config, book, home, ram)
+        self.sessions = Sessions(identity, config, own, book, labels, home, prober, ram, self.publisher, troubles)
+        self.members = Members(self._me, config.probe_port, book, prober, ram, self.publisher)
+        names = Names(config.card / PETS, home)
+        desk = Desk(kernel, links, labels, home, self.sessions, self.publisher, self.members, names, self.status)
+        self._api, self._resolver = Api(config.socket, desk), Resolver(names)
+        self._watch = Watch(self.sessions, self.sessions.change, kernel, labels, prober)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def restore(self) -> None:
+        for part in (self.publisher, self.members, self.sessions):
+            await part.restore()
+
+    async def start(self) -> list[asyncio.Task[None]]:
+        """What runs from now on. Raises NodeError."""
+        self._home.on_expelled(self._expel)
+        await self.sessions.start()
+        await self.publisher.start()
+        if self._config.resolver:
+            await self._resolver.start(read_endpoint(self._config.resolver))
+        await self._api.start()
+        self._tasks.append(asyncio.get_running_loop().create_task(self._watch.run()))
+        return self._tasks
+
+    async def close(self) -> None:
+        """The kernel keeps all of it."""
+        await self._api.close()
+        await self._resolver.close()
+        await end_tasks(self._tasks)
+        await self.publisher.close()
+        await self.sessions.close()
+
+    async def _expel(self, node_id: NodeId) -> None:
+        await self.members.drop(node_id)
+
+    async def status(self) -> Status:
+        measured, refused = self._measured(), await self._kernel.refusals()
+        return Status(
+            self._me,
+            str(session_address(self._me)),
+            _version(),
+            self._started_unix_s,
+            self._config.relays,
+            measured.works,
+            tell(measured),
+            self._home.is_connected,
+            self._managers(),
+            measured.links,
+            measured.links_up,
+            self.sessions.count,
+            len(self._labels),
+            len(self.publisher),
+            {name: count.packets for name, count in refused.items()},
+            self._troubles.list(),
+        )
+
+    def _managers(self) -> tuple[ManagerState, ...]:
+        known = {place.id for place in self._config.managers}
+        told = [ManagerState(str(place.at), place.id or "", self._home.is_connected) for place in self._config.managers]
+        others = [node_id for node_id in self._home.managers if node_id not in known]
+        return (*told, *(ManagerState("", node_id, self._home.is_connected) for node_id in others))
+
+
+def _version() -> str:
+    try:
+        return version("skywire-board")
+    except PackageNotFoundError:
+        return ""
