@@ -25,6 +25,11 @@ class Figures:
         self._reported: tuple[bool, float, float] | None = None
 
     @property
+    def state(self) -> tuple[bool, float]:
+        """Whether it is up, and since when."""
+        return self.is_up, self.since_s
+
+    @property
     def loss(self) -> float:
         """A share from 0 to 1."""
         return self._answers.count(False) / len(self._answers) if self._answers else 0.0

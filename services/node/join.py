@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ async def join(identity: Identity, record: bytes, at: ManagerAt) -> Joined:
             address = address.ipv4_mapped
         try:
             async with asyncio.timeout(DEADLINE_S):
-                admitted = await _talk(connection, end)
+                admitted = await _talk(connection, end, at)
         except (ManagerError, IdentityError) as error:
             raise RefusedError(f"manager at '{at.at}': {error}") from None
         except TimeoutError:
@@ -53,13 +52,13 @@ async def join(identity: Identity, record: bytes, at: ManagerAt) -> Joined:
     return Joined(end.manager, address, admitted)
 
 
-async def _talk(connection: socket.socket, end: NodeEnd) -> Admitted:
+async def _talk(connection: socket.socket, end: NodeEnd, at: ManagerAt) -> Admitted:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(connection, end.begin())
     while True:
         data = await loop.sock_recv(connection, CHUNK)
         if not data:
-            raise ConnectionResetError(errno.ECONNRESET, "it closed the connection")
+            raise AwayError(f"manager at '{at.at}' closed the connection (too many joins at once?)")
         send, admitted = end.feed(data)
         if send:
             await loop.sock_sendall(connection, send)

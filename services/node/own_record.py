@@ -30,12 +30,14 @@ _FILE = "record"
 
 class OwnRecord:
     def __init__(self, identity: Identity, config: Config, card: Kept) -> None:
+        """Raises KeptError."""
         self._identity, self._config, self._card = identity, config, card
         self.addresses: tuple[IpInterface, ...] = ()
         kept = card.read(_FILE, NodeRecord)
-        is_mine = kept is not None and kept.node_id == identity.node_id
-        self.record = kept if kept is not None and is_mine else self._make(max(1, int(time.time())), ())
-        self.signed = sign_record(identity, self.record)
+        if kept is not None and kept.node_id == identity.node_id:
+            self.record, self.signed = kept, sign_record(identity, kept)
+        else:
+            self._take(self._make(max(1, int(time.time())), ()))
 
     def refresh(self, addresses: Iterable[IpInterface]) -> bool:
         """Whether it says something new. Raises KeptError."""

@@ -22,6 +22,7 @@ from services.manager.ending import end_tasks
 from services.node.book import Book
 from services.node.carry_out import register
 from services.node.config import Config
+from services.node.ends import Ends
 from services.node.errors import KeptError, NodeError, StartError
 from services.node.home import Home
 from services.node.kept import Kept
@@ -111,6 +112,8 @@ class Node:
         self._undo.push_async_callback(orders.close)
         self.home = Home(identity, config.managers, networks[0], self.own, self.book, self.links, orders, ram)
         register(self.home, self.links, self.labels)
+        parts = (self.own, self.kernel, self.book, self.prober, self.links, self.labels, self.home)
+        self.ends = Ends(config, identity, ram, *parts, self.troubles, self.measured)
         self._own_facts = own_facts(identity, config.rules, config.outside_ports)
 
     async def start(self, signal: SignalClient) -> None:
@@ -122,15 +125,17 @@ class Node:
         await self.links.restore()
         await self.labels.restore()
         await self.home.restore()
+        await self.ends.restore()
         _check(await self.book.start())
         await self.prober.start(self._config.probe_port)
         self._undo.push_async_callback(self.prober.close)
         self.links.start()
         self._undo.push_async_callback(self.links.close)
+        self._undo.push_async_callback(self.ends.close)
         work = (self.links.run(), self.labels.run(), self.home.run(), self._reconcile(), self._tell(signal))
         tasks = [asyncio.get_running_loop().create_task(one) for one in work]
         self._undo.push_async_callback(end_tasks, tasks)
-        for task in tasks:
+        for task in (*tasks, *await self.ends.start()):
             task.add_done_callback(_look_at)
 
     async def _reconcile(self) -> None:
@@ -158,7 +163,7 @@ class Node:
     def measured(self) -> Measured:
         states = self.links.states()
         up = sum(state.is_up for state in states)
-        return Measured(self.home.ping_s, self.home.trouble, len(states), up, 0)
+        return Measured(self.home.ping_s, self.home.trouble, len(states), up, self.ends.sessions.count)
 
     async def _tell(self, signal: SignalClient) -> None:
         while True:
