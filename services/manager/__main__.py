@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from services.errors import IdentityError, SettingsError
+from services.manager import commands
 from services.manager.errors import ManagerError
 
 
@@ -48,6 +49,9 @@ def run(config: Path | None, defaults: Path | None, debug: bool) -> None:
     level = logging.DEBUG if debug else logging.INFO
     logging.basicConfig(level=level, format="%(levelname).1s %(message)s", stream=sys.stderr)
     asyncio.run(running.run(running.settle(config, defaults)))
+
+
+commands.add_to(main)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,32 @@ LOOK_S = 0.05
 PASS_WITHIN_S, PASS_AGAIN_S, ONE_PASS_S = 8.0, 0.2, 6.0
 
 
-class Passed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From a manager to who leads: an ask of that node."""
+class _Passed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="passed"):
+    """From a manager to who leads."""
+
+
+class Asked(_Passed, frozen=True, tag="asked"):
+    """By that node."""
 
     node_id: NodeId
     ask: bytes
+
+
+class Build(_Passed, frozen=True, tag="build"):
+    """By a person: a route through these nodes."""
+
+    route: str
+    nodes: tuple[NodeId, ...]
+    mtu: int
+
+
+class Drop(_Passed, frozen=True, tag="drop"):
+    """By a person: a route, whosever it is."""
+
+    route: str
+
+
+Passed = Asked | Build | Drop
 
 
 class Desk:
@@ -78,8 +99,24 @@ class Desk:
         except (RefusedError, WordsError) as error:
             answer = asks.Refused(str(error))
         if answer is None:
-            return await self._hand_on(Passed(node_id, data))
+            return await self._hand_on(Asked(node_id, data))
         return msgspec.json.encode(answer)
+
+    async def act(self, act: Build | Drop) -> None:
+        """Raises RefusedError, BusError."""
+        if self._lease.is_held:
+            await self._act(act)
+            return
+        answer: asks.Answer = decode(await self._hand_on(act), asks.Answer, "answer")  # type: ignore[arg-type]
+        if isinstance(answer, asks.Refused):
+            raise RefusedError(answer.why)
+
+    async def _act(self, act: Build | Drop) -> None:
+        match act:
+            case Build(route, nodes, mtu):
+                await self._sessions.build(route, nodes, mtu)
+            case Drop(route):
+                self._hops.drop([route])
 
     def _answer_here(self, node_id: NodeId, ask: asks.Ask) -> asks.Answer | None:
         """What any manager knows; None is for who leads."""
@@ -157,8 +194,12 @@ class Desk:
     async def _answer_passed(self, message: Message) -> None:
         answer: asks.Answer
         try:
-            passed = decode(message.data, Passed, "what a manager hands on")
-            answer = await self._answer_leading(passed.node_id, _read_ask(passed.node_id, passed.ask))
+            passed: Passed = decode(message.data, Passed, "what a manager hands on")  # type: ignore[arg-type]
+            if isinstance(passed, Asked):
+                answer = await self._answer_leading(passed.node_id, _read_ask(passed.node_id, passed.ask))
+            else:
+                await self._act(passed)
+                answer = asks.Done()
         except (RefusedError, WordsError) as error:
             answer = asks.Refused(str(error))
         except ManagerError as error:

@@ -59,6 +59,10 @@ class GraphKeeper:
         """Links that both sides report up."""
         return sum(map(len, self.graph.steps)) // 2
 
+    def links_of(self, node_id: NodeId) -> int:
+        """How many of them."""
+        return len(self.graph.steps[self.graph.slot(node_id)]) if node_id in self.graph else 0
+
     def reports(self) -> list[Link]:
         return [link for links in self._reports.values() for link in links.values()]
 

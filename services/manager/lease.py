@@ -40,11 +40,20 @@ class Lease:
         self._until = 0.0
         self._epoch = self._count = 0
         self._changed = asyncio.Condition()
+        self._seen: tuple[NodeId | None, float] = (None, 0.0)
 
     @property
     def is_held(self) -> bool:
         """Ask right before every act of a leader: it ends by the clock, without a word from anybody."""
         return time.monotonic() < self._until and self._epoch > 0
+
+    @property
+    def holder(self) -> NodeId | None:
+        """Who leads, as far as it is known here."""
+        by, at = self._seen
+        if self.is_held:
+            return self._me
+        return by if time.monotonic() - at < LEASE_S else None
 
     def next_revision(self) -> int:
         """Of the next order. Raises BusError unless the lease is held."""
@@ -84,6 +93,8 @@ class Lease:
                 revision = entry.revision if entry is not None else 0
                 if revision != seen:
                     seen, seen_at = revision, time.monotonic()
+                    by = NodeId(entry.value.decode()) if entry is not None and entry.value else None
+                    self._seen = by, seen_at
                 if entry is None or not entry.value or time.monotonic() - seen_at >= LEASE_S:
                     await self._take(revision)
                     await self._begin()

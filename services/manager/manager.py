@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from services.addresses import session_address
 from services.errors import SeedFileError
 from services.keys import Identity, NodeId, new_seed
+from services.manager.api import Api
 from services.manager.config import Config
 from services.manager.desk import Desk
 from services.manager.directory import Directory
@@ -27,11 +28,13 @@ from services.manager.errors import EngineError, LocalNodeError
 from services.manager.expulsion import Expulsion
 from services.manager.gatekeeper import Gatekeeper
 from services.manager.graph_keeper import GraphKeeper
+from services.manager.health import Health
 from services.manager.hops import Hops
 from services.manager.housekeeping import Housekeeping
 from services.manager.introducer import Introducer
 from services.manager.local_node import LocalNode
 from services.manager.members import Members
+from services.manager.office import Office
 from services.manager.orders import Orders
 from services.manager.registry import Registry
 from services.manager.reports import Reports
@@ -60,6 +63,7 @@ class Manager:
     members: Members
     gatekeeper: Gatekeeper
     door: Door
+    health: Health
 
     def __init__(self, identity: Identity, config: Config, bus_at: dict[NodeId, Address] | None = None) -> None:
         self.identity, self.config = identity, config
@@ -98,6 +102,7 @@ class Manager:
         self._undo.push_async_callback(self.members.stop)
         await self._open_desk()
         await self._open_door()
+        await self._open_office()
         self.engine.bus.on_back = self._follow_anew
 
     async def _check_local(self) -> None:
@@ -157,6 +162,37 @@ class Manager:
         self.door = Door(self.identity, self.gatekeeper.admit)
         await self.door.start(self.config.join.listen)
         self._undo.push_async_callback(self.door.stop)
+
+    async def _open_office(self) -> None:
+        engine, registry = self.engine, self.registry
+        self.health = Health(
+            self.managers,
+            self.config.join,
+            lambda: self.door.port,
+            engine.bus,
+            engine.lease,
+            registry,
+            self.keeper,
+            self.book,
+            self.directory,
+            self.members,
+            self.gatekeeper,
+        )
+        office = Office(
+            self.managers,
+            engine.store,
+            registry,
+            self.keeper,
+            self.book,
+            self.directory,
+            self.desk,
+            self.expulsion,
+            self.gatekeeper,
+            self.health,
+        )
+        api = Api(office.handle)
+        await api.start(self.config.socket)
+        self._undo.push_async_callback(api.stop)
 
     def make_token(self, node_id: NodeId) -> str:
         """For the bus; from its session address alone."""

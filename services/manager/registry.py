@@ -61,7 +61,11 @@ class Registry:
     def find(self, text: str) -> NodeId:
         """A node by its id, an id's unique beginning, or a name. Raises WordsError."""
         named = self.names.get(text.lower().removesuffix(".sky"))
-        found = [named] if named else [node_id for node_id in self.nodes if node_id.startswith(text.lower())]
+        found = (
+            [named]
+            if named
+            else [node_id for node_id in (*self.nodes, *self.expelled) if node_id.startswith(text.lower())]
+        )
         if len(found) == 1 and text:
             return found[0]
         if len(found) > 1:

@@ -20,6 +20,7 @@ DOORS = {
     "pyroute2": ("services/kernel/pyroute.py",),
     "prompt_toolkit": ("viscript/shell/",),
     "rich": ("viscript/shell/tables.py",),
+    "segno": ("services/manager/qr.py",),
     "psutil": ("viscript/launcher/process/procfs.py",),
     "subprocess": (
         "image/emulator/board.py",  # QEMU, which runs beside us

@@ -1,0 +1,108 @@
+"""Serves the manager's socket: root and the manager's own user, known by their peer credentials, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from services.manager.api_wire import LineReader, encode, read_request
+from services.manager.api_words import Refused, Request
+from services.manager.ending import end_tasks
+from services.manager.errors import ApiError, EngineError, ManagerError
+from viscript.signal.peers import make_unix_listener, remove_unix_listener
+
+log = logging.getLogger(__name__)
+
+MODE = 0o660
+MAX_CONNECTIONS = 32
+IDLE_S, ANSWER_WITHIN_S, TAKE_WITHIN_S = 300.0, 25.0, 10.0
+
+_CREDENTIALS = struct.Struct("iII")
+
+Handle = Callable[[Request], Awaitable[msgspec.Struct]]
+"""Raises ManagerError: the refusal's text."""
+
+
+class Api:
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._place: tuple[Path, int] | None = None
+
+    async def start(self, path: Path) -> None:
+        """Raises EngineError."""
+        try:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            listener, inode = make_unix_listener(path, MODE)
+        except OSError as error:
+            raise EngineError(f"cannot listen at '{path}': {error.strerror or error}") from error
+        self._place = path, inode
+        listener.setblocking(False)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener)
+
+    async def stop(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        await end_tasks(self._tasks)
+        await self._server.wait_closed()
+        self._server = None
+        if self._place is not None:
+            remove_unix_listener(*self._place)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._tasks) >= MAX_CONNECTIONS or not _may_ask(writer.get_extra_info("socket")):
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            writer.transport.abort() if task.cancelled() else writer.close()
+
+        task.add_done_callback(ended)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = LineReader()
+        with contextlib.suppress(OSError):
+            while True:
+                async with asyncio.timeout(IDLE_S):
+                    data = await reader.read(4096)
+                if not data:
+                    return
+                try:
+                    whole = lines.feed(data)
+                except ApiError as error:
+                    writer.write(encode(Refused(str(error))))
+                    return
+                for line in whole:
+                    writer.write(encode(await self._answer(line)))
+                    async with asyncio.timeout(TAKE_WITHIN_S):
+                        await writer.drain()
+
+    async def _answer(self, line: bytes) -> msgspec.Struct:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self._handle(read_request(line))
+        except ManagerError as error:
+            return Refused(str(error))
+        except TimeoutError:
+            return Refused(f"this took longer than {ANSWER_WITHIN_S:g} s: ask again")
+        except Exception:
+            log.exception("a question failed")
+            return Refused("the manager made a mistake there: see its log")
+
+
+def _may_ask(end: socket.socket) -> bool:
+    _, uid, _ = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return uid in {0, os.geteuid()}

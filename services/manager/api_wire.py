@@ -1,0 +1,61 @@
+"""Chunks of bytes to lines, lines to words and back, for both ends of the manager's socket. No I/O."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from services.manager.api_words import MAX_LINE, Answer, Refused, Request
+from services.manager.errors import ApiError, RefusedError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_requests = msgspec.json.Decoder(Request)
+_answers = msgspec.json.Decoder(Answer)
+
+
+class LineReader:
+    """Hands out whole lines; never holds more than one line and what came with it."""
+
+    def __init__(self, max_line: int = MAX_LINE) -> None:
+        self._max_line = max_line
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines this chunk completed. Raises ApiError for one that is too long."""
+        searched = len(self._data)
+        self._data += data
+        if self._data.find(b"\n", searched) < 0:
+            lines: list[bytearray] = []
+        else:
+            *lines, self._data = self._data.split(b"\n")
+        if any(len(line) > self._max_line for line in (*lines, self._data)):
+            raise ApiError(f"a line of more than {self._max_line} bytes")
+        return [bytes(line) for line in lines]
+
+
+def encode(words: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(words) + b"\n"
+
+
+def read_request(line: bytes) -> Request:
+    """Raises ApiError with the place that does not fit."""
+    try:
+        request: Request = _requests.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(f"not a request: {error}") from None
+    return request
+
+
+def read_answer(line: bytes, kind: type[T]) -> T:
+    """Raises RefusedError with the manager's own words, ApiError for what is no such answer."""
+    try:
+        answer = _answers.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(f"not an answer: {error}") from None
+    if isinstance(answer, Refused):
+        raise RefusedError(answer.why)
+    if not isinstance(answer, kind):
+        raise ApiError(f"'{type(answer).__name__}' is no answer to that")
+    return answer

@@ -1,0 +1,253 @@
+"""What is said on the manager's socket, pure: one line of JSON asks, one answers, in order.
+
+{"do":"find","a":"31ab","b":"77c0","policy":{"hops_at_least":2}}
+{"is":"found","routes":[{"nodes":["31ab…","9e01…","77c0…"],"latency_s":0.004,"mtu":1420}],"reason":""}
+{"is":"refused","why":"'3' is the beginning of 4 node ids: give more digits"}
+
+Where a node is named, its id, the unique beginning of it or a name will do. Times are seconds, ids hex.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from services.keys import NodeId
+from services.manager.routes.model import Kind
+from services.manager.routes.policy import Policy
+
+MAX_LINE = 64 * 1024
+MAX_ANSWER = 64 << 20
+
+
+class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True):
+    pass
+
+
+class _Answer(msgspec.Struct, frozen=True, tag_field="is"):
+    pass
+
+
+class _Words(msgspec.Struct, frozen=True):
+    pass
+
+
+class GetStatus(_Request, frozen=True, tag="status"):
+    pass
+
+
+class GetNodes(_Request, frozen=True, tag="nodes"):
+    pass
+
+
+class GetLinks(_Request, frozen=True, tag="links"):
+    pass
+
+
+class GetRoutes(_Request, frozen=True, tag="routes"):
+    pass
+
+
+class GetServices(_Request, frozen=True, tag="services"):
+    pass
+
+
+class GetNames(_Request, frozen=True, tag="names"):
+    pass
+
+
+class FindRoute(_Request, frozen=True, tag="find"):
+    """Two routes from `a` to `b` as a session would get; nothing is laid. Answered by `FoundRoutes`."""
+
+    a: str
+    b: str
+    policy: Policy = Policy()
+
+
+class BuildRoute(_Request, frozen=True, tag="build"):
+    """Through these nodes, by hand. Answered by `Built`."""
+
+    nodes: tuple[str, ...]
+
+
+class CloseRoute(_Request, frozen=True, tag="close"):
+    """`route` may be the unique beginning of its id. Answered by `Done`."""
+
+    route: str
+
+
+class Admit(_Request, frozen=True, tag="admit"):
+    """That node may join by name, also if it was expelled. Answered by `Done`."""
+
+    node_id: str
+
+
+class Expel(_Request, frozen=True, tag="expel"):
+    """Answered by `Done` as soon as it is out here; everywhere else a moment later."""
+
+    node_id: str
+    reason: str = ""
+
+
+class Invite(_Request, frozen=True, tag="invite"):
+    """Answered by `Invited`."""
+
+    lasts_s: int
+    uses: int
+
+
+class Pair(_Request, frozen=True, tag="pair"):
+    """Whoever comes to this manager meanwhile is let in. Answered by `Done`."""
+
+    lasts_s: int
+
+
+class SetName(_Request, frozen=True, tag="name"):
+    """The managers vouch for the name; without a node it is taken away. Answered by `Done`."""
+
+    name: str
+    node_id: str = ""
+
+
+Request = (
+    GetStatus
+    | GetNodes
+    | GetLinks
+    | GetRoutes
+    | GetServices
+    | GetNames
+    | FindRoute
+    | BuildRoute
+    | CloseRoute
+    | Admit
+    | Expel
+    | Invite
+    | Pair
+    | SetName
+)
+
+
+class NodeRow(_Words, frozen=True):
+    """`heard_s`: how long ago it reported its links; None is not at all. `name`: what the managers vouch for."""
+
+    node_id: NodeId
+    name: str
+    joined_from: str
+    endpoints: tuple[str, ...]
+    version: str
+    relays: bool
+    is_manager: bool
+    links: int
+    heard_s: float | None
+
+
+class LinkRow(_Words, frozen=True):
+    """`src`'s report; `is_up` where `dst` reports it up too."""
+
+    src: NodeId
+    dst: NodeId
+    kind: Kind
+    latency_s: float
+    loss: float
+    mtu: int
+    is_up: bool
+
+
+class RouteRow(_Words, frozen=True):
+    route: str
+    nodes: tuple[NodeId, ...]
+    mtu: int
+
+
+class ServiceRow(_Words, frozen=True):
+    node_id: NodeId
+    name: str
+    port: int
+    open_to: tuple[str, ...]
+
+
+class FoundRow(_Words, frozen=True):
+    nodes: tuple[NodeId, ...]
+    latency_s: float
+    price: float
+    bandwidth_bps: int
+    loss: float
+    mtu: int
+
+
+class NameRow(_Words, frozen=True):
+    name: str
+    node_id: NodeId
+
+
+class Status(_Answer, frozen=True, tag="status"):
+    """`summary` is one line from real checks; `advice` what a person should do, each a sentence."""
+
+    node_id: NodeId
+    works: bool
+    summary: str
+    leads: bool
+    leader: str
+    managers: tuple[NodeId, ...]
+    nodes: int
+    links: int
+    routes: int
+    services: int
+    expelled: int
+    bus_rtt_s: float | None
+    join_at: str
+    admits: str
+    advice: tuple[str, ...] = ()
+
+
+class Nodes(_Answer, frozen=True, tag="nodes"):
+    nodes: tuple[NodeRow, ...]
+
+
+class Links(_Answer, frozen=True, tag="links"):
+    links: tuple[LinkRow, ...]
+
+
+class Routes(_Answer, frozen=True, tag="routes"):
+    routes: tuple[RouteRow, ...]
+
+
+class Services(_Answer, frozen=True, tag="services"):
+    services: tuple[ServiceRow, ...]
+
+
+class Names(_Answer, frozen=True, tag="names"):
+    names: tuple[NameRow, ...]
+
+
+class FoundRoutes(_Answer, frozen=True, tag="found"):
+    """One or two; `reason` says why not two that share nothing."""
+
+    routes: tuple[FoundRow, ...]
+    reason: str = ""
+
+
+class Built(_Answer, frozen=True, tag="built"):
+    route: str
+    nodes: tuple[NodeId, ...]
+    mtu: int
+
+
+class Invited(_Answer, frozen=True, tag="invited"):
+    """`text` is all that a node needs: where to join, at whom, with what token."""
+
+    text: str
+    token: str
+    at: str
+    ends_unix_s: int
+    uses: int
+
+
+class Done(_Answer, frozen=True, tag="done"):
+    pass
+
+
+class Refused(_Answer, frozen=True, tag="refused"):
+    why: str
+
+
+Answer = Status | Nodes | Links | Routes | Services | Names | FoundRoutes | Built | Invited | Done | Refused
