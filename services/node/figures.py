@@ -1,6 +1,6 @@
 """What is measured of one link: round trip, loss, up or down. Pure; time is given.
 
-Up with the first answer, down after three losses in a row. `is_news` tells when the figures have moved so far from
+Up with the first answer, down after three losses in a row. `has_news` tells when the figures have moved so far from
 what was last reported that the manager should know.
 """
 
@@ -54,8 +54,7 @@ class Figures:
                 self.is_up, self.since_s = False, now_s
                 self._answers.clear()
 
-    @property
-    def is_news(self) -> bool:
+    def has_news(self) -> bool:
         if self._reported is None:
             return self.is_up
         was_up, rtt_s, loss = self._reported

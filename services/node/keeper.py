@@ -146,7 +146,7 @@ class Keeper:
                 break
         if not figures.is_up:
             log.info("link to '%s' is down", self._link.node_id)
-        if figures.is_news:
+        if figures.has_news():
             self._news()
 
     # while it is down

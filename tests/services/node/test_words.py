@@ -127,7 +127,7 @@ def test_a_link_is_up_at_the_first_answer_and_down_after_three_losses() -> None:
     assert figures.state == (False, 0.0)
     figures.answered(0.010, 2.0)
     assert figures.state == (True, 2.0)
-    assert figures.is_news
+    assert figures.has_news()
     figures.report()
     for number in range(LOST_IN_A_ROW - 1):
         figures.lost(3.0 + number)
@@ -138,9 +138,9 @@ def test_a_link_is_up_at_the_first_answer_and_down_after_three_losses() -> None:
         figures.lost(6.0 + number)
     assert all(seen)
     assert figures.state == (False, 8.0)
-    assert figures.is_news
+    assert figures.has_news()
     figures.report()
-    assert not figures.is_news
+    assert not figures.has_news()
     figures.answered(0.5, 9.0)
     assert figures.rtt_s == 0.5, "it is another way now"
     assert figures.loss == 0.0
@@ -152,11 +152,11 @@ def test_small_changes_are_no_news() -> None:
     figures.report()
     for number in range(20):
         figures.answered(0.110, float(number))
-    assert not figures.is_news
+    assert not figures.has_news()
     assert figures.rtt_s == pytest.approx(0.110, abs=0.002)
     for number in range(40):
         figures.answered(0.200, float(number))
-    assert figures.is_news
+    assert figures.has_news()
     assert figures.patience_s == pytest.approx(0.6, abs=0.02)
 
 
@@ -169,7 +169,7 @@ def test_much_loss_is_news() -> None:
         figures.lost(float(number))
         figures.answered(0.001, float(number))
     assert figures.loss == pytest.approx(4 / 60)
-    assert figures.is_news
+    assert figures.has_news()
 
 
 # status
