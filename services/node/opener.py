@@ -4,6 +4,7 @@ that can be checked here: where a route leads, whether the policy has it, by whi
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TypeVar
@@ -25,9 +26,10 @@ from services.manager.asks import (
     Path,
     SessionRequest,
 )
+from services.manager.model import Label
 from services.manager.routes.policy import Policy
 from services.manager.signed import sign
-from services.node.errors import NodeError, SessionError
+from services.node.errors import AwayError, NodeError, SessionError
 from services.node.label_facts import LEAST_MTU, MOST_MTU
 from services.node.model import RouteEnd
 from services.node.responder import read_direct
@@ -36,11 +38,16 @@ from services.node.troubles import Troubles
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-BEGIN_WITHIN_S, OPEN_WITHIN_S, CLOSE_WITHIN_S = 8.0, 12.0, 5.0
+BEGIN_WITHIN_S, OPEN_WITHIN_S, CLOSE_WITHIN_S = 5.0, 8.0, 5.0
+PAUSES_S = (0.5, 2.0)
 MAX_DIRECT = 4
+STRAY_S, MAX_STRAYS = 45.0, 64
 
 
 class Asker(Protocol):
+    @property
+    def is_connected(self) -> bool: ...
+
     async def ask(self, ask: Ask, kind: type[T], within_s: float = 5.0) -> T: ...
 
 
@@ -50,6 +57,8 @@ class Ends(Protocol):
     def keep(self, route: str) -> None: ...
 
     async def drop(self, *routes: str) -> None: ...
+
+    def states(self) -> list[tuple[Label, float]]: ...
 
 
 class OwnEndpoints(Protocol):
@@ -80,6 +89,17 @@ class Opener:
         self._identity, self._own, self._labels, self._home, self._troubles = identity, own, labels, home, troubles
 
     async def open(self, wish: Wish) -> Ways:
+        """What nobody answered is asked again while there is a bus: the managers may be changing their leader."""
+        for pause_s in PAUSES_S:
+            try:
+                return await self._open(wish)
+            except AwayError:
+                if not self._home.is_connected:
+                    raise
+                await asyncio.sleep(pause_s)
+        return await self._open(wish)
+
+    async def _open(self, wish: Wish) -> Ways:
         count = MAX_ROUTES if wish.keeps is None else 1
         routes = tuple(new_route_id().hex() for _ in range(count))
         begin = Begin(wish.node_id, wish.service, routes, wish.policy, _nodes_taken(wish.keeps))
@@ -103,6 +123,12 @@ class Opener:
             await self._labels.drop(*routes)
             with contextlib.suppress(NodeError):
                 await self._home.ask(Close(routes), Done, within_s=CLOSE_WITHIN_S)
+
+    async def close_strays(self, known: set[str]) -> None:
+        """Routes that begin here and belong to no session, such as of one that was never told to be open."""
+        states = self._labels.states()
+        mine = [label.route for label, idle_s in states if label.initiator_side is None and idle_s >= STRAY_S]
+        await self.close(tuple(route for route in mine if route not in known)[:MAX_STRAYS])
 
     def _signed(self, wish: Wish, begun: Begun, routes: tuple[str, ...], direct: tuple[str, ...]) -> bytes:
         mine = (*self._own.session_endpoints(), *([begun.seen] if begun.seen else [])) if direct else ()

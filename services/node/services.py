@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Protocol
 
 import msgspec
@@ -43,6 +43,9 @@ _FILE = "service-"
 
 
 class Sayer(Protocol):
+    @property
+    def managers(self) -> Collection[str]: ...
+
     async def say(self, what: str, data: bytes) -> None: ...
 
     def on_home(self, handler: Callable[[], Awaitable[None]]) -> None: ...
@@ -161,7 +164,7 @@ class Publisher:
         found = self._services.get(service)
         if found is None:
             return f"node '{self._identity.node_id}' offers no service {service[:63]!a}"
-        allowed = not found.open_to or node_id in found.open_to or CLUSTER + cluster in found.open_to
+        allowed = not found.open_to or node_id in found.open_to or self._is_for(found, cluster)
         return "" if allowed else f"service '{service}' is not open to node '{node_id}': ask its owner"
 
     async def take_member(self, node_id: NodeId, cluster: str, by: str) -> None:
@@ -173,8 +176,7 @@ class Publisher:
                 known[by] = cluster
             elif not known:
                 del self._clusters[node_id]
-            lists = {CLUSTER + name for name in (old, cluster) if name}
-            touched = [one for one in self._services.values() if lists.intersection(one.open_to)]
+            touched = [one for one in self._services.values() if self._is_for(one, old) or self._is_for(one, cluster)]
             if old != cluster and touched:
                 await self._book.set_many({_owner(one.name): self._facts(one) for one in touched})
 
@@ -189,8 +191,13 @@ class Publisher:
             if not text.startswith(CLUSTER):
                 yield NodeId(text)
         for node_id, known in self._clusters.items():
-            if any(CLUSTER + cluster in service.open_to for cluster in known.values()):
+            if any(self._is_for(service, cluster) for cluster in known.values()):
                 yield node_id
+
+    def _is_for(self, service: Publish, cluster: str) -> bool:
+        """The managers of this node have one cluster, whichever of them a list names."""
+        managers = self._home.managers
+        return any(CLUSTER + name in service.open_to for name in (managers if cluster in managers else (cluster,)))
 
     def _checked(self, wanted: Publish) -> Publish:
         """What every node that is told of it will read without complaint."""

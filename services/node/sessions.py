@@ -154,6 +154,9 @@ class Sessions:
         async with self._turn(node_id):
             await self._forget(node_id)
 
+    async def tidy(self) -> None:
+        await self._opener.close_strays({route for session in self.words for route in session.routes})
+
     def _turn(self, node_id: NodeId) -> asyncio.Lock:
         if len(self._turns) > 2 * MAX_SESSIONS:
             self._turns = {other: turn for other, turn in self._turns.items() if turn.locked()}

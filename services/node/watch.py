@@ -55,6 +55,8 @@ class Watched(Protocol):
 
     async def close_with(self, node_id: NodeId) -> None: ...
 
+    async def tidy(self) -> None: ...
+
 
 class Watch:
     def __init__(
@@ -127,6 +129,7 @@ class Watch:
                 await self._read_mtus(session)
             elif pilot is not None or not any(self._labels.end(route) for route in session.routes):
                 await self._end(session)
+        await self._sessions.tidy()
         known = {session.node_id for session in self._sessions.words}
         self._received_s = {node_id: at_s for node_id, at_s in self._received_s.items() if node_id in known}
 
