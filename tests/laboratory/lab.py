@@ -18,6 +18,7 @@ from tests.laboratory import commands, machine
 from tests.laboratory.cable import CableHandle
 from tests.laboratory.errors import LabError, NotReadyError
 from tests.laboratory.host import TREE, Host
+from tests.laboratory.joined import why_not
 from tests.laboratory.layout import Network, Role, lay_out
 from tests.laboratory.mesh import CLUSTER_SECRET, World, files_of, programs_of
 from tests.laboratory.model import MeshKind, Program, Quality, Topology
@@ -25,6 +26,8 @@ from tests.laboratory.residents import Resident, draw_residents
 from tests.laboratory.sweep import make_name, sweep, sweep_lab
 
 STAND_IN = "fd53 addresses are on a switch that the lab lays beside the network; it stands in for the mesh"
+JOIN_WITHIN_S = 60.0
+PAUSE_S = 0.1
 Tell = Callable[[str], None]
 _numbers = itertools.count(1)
 
@@ -100,7 +103,11 @@ class Lab:
     def start_programs(self, tell: Tell, *, keep_going: bool = False) -> None:
         """Those of the topology file. With `keep_going` one that is not ready is told of, and the rest go on."""
         meshed = programs_of(self.topology) if self.residents else ()
-        for program in (*meshed, *self.topology.programs):
+        for program in meshed:
+            self._start(program, tell, keep_going=keep_going)
+        if meshed:
+            self._await_mesh(tell, keep_going=keep_going)
+        for program in self.topology.programs:
             self._start(program, tell, keep_going=keep_going)
 
     def close(self) -> None:
@@ -161,13 +168,25 @@ class Lab:
                     raise NotReadyError(f"on '{host.name}' {error}") from error
                 self.notes.append(f"on '{host.name}' {error}")
 
+    def _await_mesh(self, tell: Tell, *, keep_going: bool) -> None:
+        """Until every node has joined."""
+        deadline = time.monotonic() + JOIN_WITHIN_S
+        for name in self.residents:
+            while (why := why_not(self._hosts[name])) and time.monotonic() < deadline:
+                time.sleep(PAUSE_S)
+            if why and not keep_going:
+                raise NotReadyError(f"'{name}' does not join the mesh: {why}")
+            if why:
+                self.notes.append(f"'{name}' does not join the mesh: {why}")
+        tell(f"mesh: {len(self.residents)} nodes have joined")
+
 
 @contextlib.contextmanager
 def run_lab(
     topology: Topology, scratch: Path, *, tell: Tell = lambda _: None, keep_going: bool = False
 ) -> Iterator[Lab]:
     """Raises LabError where it cannot be brought up. `scratch` keeps each host's files and logs afterwards."""
-    machine.check_machine()
+    machine.check_machine(meshed=topology.mesh.kind is MeshKind.NODE)
     swept = sweep()
     if swept:
         tell(f"removed {len(swept)} namespaces that a killed lab had left")

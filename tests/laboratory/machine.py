@@ -22,15 +22,17 @@ from tests.laboratory.sweep import NAMESPACES
 DEADLINE_S = 60.0
 PAUSE_S = 0.05
 PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables", "nsenter": "util-linux", "unshare": "util-linux"}
+MESH_PROGRAMS = {"nats-server": "nats-server", "wireguard-go": "wireguard-go"}
 NEW_NETWORK = 0x40000000
 Result = TypeVar("Result")
 
 
-def check_machine() -> None:
-    """Raises MissingError with what to do about it."""
+def check_machine(*, meshed: bool = False) -> None:
+    """Raises MissingError with what to do about it. `meshed`: the mesh's own programs run on the hosts."""
     if os.geteuid() != 0:
         raise MissingError("the laboratory makes network namespaces, which only root may (run: sudo tests/lab …)")
-    missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    needed = PROGRAMS | (MESH_PROGRAMS if meshed else {})
+    missing = sorted({package for program, package in needed.items() if shutil.which(program) is None})
     if missing:
         raise MissingError(f"missing packages {', '.join(missing)} (run: apt-get install {' '.join(missing)})")
 

@@ -15,7 +15,7 @@ from tests.mesh.world import World, run_world
 def check_lab() -> None:
     """Skips where there can be no laboratory."""
     try:
-        machine.check_machine()
+        machine.check_machine(meshed=True)
     except MissingError as error:
         pytest.skip(str(error))
 

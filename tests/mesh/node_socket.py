@@ -14,7 +14,6 @@ import msgspec
 from services.node.api_words import Publish, Published
 from services.node.client import Line
 
-SOCKET = "/run/skywire/node.sock"
 DEADLINE_S = 20.0
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.addresses import link_address
 from services.keys import Identity, session_key
-from services.node.api_words import GetRoutes, Resolve, Resolved, Routes
+from services.node.api_words import GetRoutes, Resolve, Resolved, Routes, RouteState
 from services.node.errors import NodeRefusedError
 from tests.mesh.kernel_view import peers
 from tests.mesh.stream import open_stream
@@ -81,7 +81,7 @@ def test_who_is_expelled_is_gone_everywhere(three_managers: World) -> None:
     expelled(three_managers)
 
 
-def routes(world: World, name: str) -> tuple[object, ...]:
+def routes(world: World, name: str) -> tuple[RouteState, ...]:
     return world.node(name).ask(GetRoutes(), Routes).routes
 
 

@@ -29,10 +29,11 @@ from services.node.api_words import (
 )
 from services.node.errors import NodeError
 from tests.laboratory.host import Host
+from tests.laboratory.joined import node_socket
 from tests.laboratory.lab import Lab, run_lab
 from tests.laboratory.mesh import programs_of
 from tests.laboratory.model import Topology
-from tests.mesh.node_socket import SOCKET, NodeSocket
+from tests.mesh.node_socket import NodeSocket
 from tests.mesh.stream import Stream, open_stream
 
 UP_WITHIN_S = 60.0
@@ -50,7 +51,7 @@ class World:
         return self.lab.host(name)
 
     def node(self, name: str) -> NodeSocket:
-        return NodeSocket(self.host(name).outside(SOCKET))
+        return NodeSocket(node_socket(self.host(name)))
 
     def id(self, name: str) -> str:
         return self.lab.residents[name].node_id

@@ -33,7 +33,7 @@ LINE: Rows = [
 
 FAILOVER: Rows = [
     *(
-        (f"a download goes on: {what}", lambda world, way=way: test_failover.download_goes_on(world, way))  # type: ignore[misc]
+        (f"a download goes on: {what}", lambda world, way=way: test_failover.download_goes_on(world, way))
         for way, what in {
             "plug": "its relay loses power",
             "link": "a link is cut",
@@ -55,7 +55,7 @@ HOSTILE: Rows = [
     ("a route source from the wrong neighbour", test_hostile.wrong_neighbour),
     ("a packet to fd4c that would need forwarding", test_hostile.link_address_forwarded),
     *(
-        (f"a LAN host forges a {what} address", lambda world, what=what: test_hostile.forged_on_the_lan(world, what))  # type: ignore[misc]
+        (f"a LAN host forges a {what} address", lambda world, what=what: test_hostile.forged_on_the_lan(world, what))
         for what in ("session", "route", "link")
     ),
     ("a VPN peer delivers fd4c, fd52 and a foreign fd53", test_hostile.vpn_peer),
@@ -69,7 +69,7 @@ MANAGERS: Rows = [
         (
             f"one of three managers is killed ({name})",
             lambda world, name=name: test_managers.manager_killed(world, name),
-        )  # type: ignore[misc]
+        )
         for name in test_managers.MANAGERS
     ),
     ("who is expelled is gone everywhere within 2 s", test_managers.expelled),
