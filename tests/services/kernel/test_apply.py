@@ -312,4 +312,4 @@ def test_bursts_of_sessions_fit_into_a_wire(make_host: MakeHost) -> None:
     """A longer one would be cut before the first relay: a third of the throughput."""
     host = make_host("a")
     assert not host.call("bring", want(own(A))).failed
-    assert "gso_max_size 50000 " in host.run("ip", "-details", "link", "show", "dev", "sky0")
+    assert "gso_max_size 56000 " in host.run("ip", "-details", "link", "show", "dev", "sky0")
