@@ -36,6 +36,7 @@ from services.node.underlay import write_endpoint
 log = logging.getLogger(__name__)
 
 FIND_WITHIN_S = 3.0
+LOOK_AGAIN_S = (0.05, 0.2, 0.5, 1.0)
 HEADERS = 48
 """Of an outer packet: IPv6 and UDP."""
 
@@ -143,18 +144,21 @@ class Desk:
 
     async def _connect(self, request: words.Connect) -> words.Connected:
         node_id = await self._names.whom(request.whom)
-        opened, found = await asyncio.gather(
-            self._sessions.connect(node_id, request.service, request.policy),
-            self._look_up(request.service, node_id),
-            return_exceptions=True,
-        )
-        if isinstance(opened, BaseException):
-            raise opened
-        port = found.port if isinstance(found, Service) else 0
+        looking = asyncio.ensure_future(self._look_up(request.service, node_id))
+        try:
+            opened = await self._sessions.connect(node_id, request.service, request.policy)
+            service = await looking
+            for pause_s in () if service is not None else LOOK_AGAIN_S:
+                await asyncio.sleep(pause_s)
+                if (service := await self._look_up(request.service, node_id)) is not None:
+                    break
+        finally:
+            looking.cancel()
+        port = service.port if service is not None else 0
         return words.Connected(node_id, str(session_address(node_id)), port, opened.mtu)
 
     async def _look_up(self, service: str, node_id: NodeId) -> Service | None:
-        """The latest word of that node, if a manager has it."""
+        """The latest word of that node, if a manager has it; what was published just now may not be there yet."""
         with suppress(AwayError, RefusedError):
             offered = await self._offered(asks.Find(service, node_id))
             return max((one for one in offered if one.node_id == node_id), key=lambda one: one.sequence, default=None)
