@@ -253,11 +253,10 @@ def pair(lasts: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("node_id", metavar="ID", required=False, default="")
-@click.argument("text", metavar="NAME")
-@click.option("--remove", is_flag=True, help="Vouch for it no longer; NAME alone is given.")
+@click.argument("words_given", metavar="[ID] NAME", nargs=-1)
+@click.option("--remove", is_flag=True, help="Vouch for NAME no longer.")
 @JSON
-def name(node_id: str, text: str, remove: bool, as_json: bool) -> None:
+def name(words_given: tuple[str, ...], remove: bool, as_json: bool) -> None:
     """Vouch that NAME is that node: NAME.sky then leads to it everywhere.
 
     \b
@@ -266,9 +265,9 @@ def name(node_id: str, text: str, remove: bool, as_json: bool) -> None:
     """
     from services.manager import api_words as words
 
-    if remove == bool(node_id):
+    if len(words_given) != (1 if remove else 2):
         raise click.UsageError("give ID and NAME, or --remove and NAME")
-    _tell(words.SetName(text, node_id), words.Done, as_json, lambda _: [])
+    _tell(words.SetName(words_given[-1], "" if remove else words_given[0]), words.Done, as_json, lambda _: [])
 
 
 def _seconds(text: str) -> int:

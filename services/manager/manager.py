@@ -64,6 +64,7 @@ class Manager:
     gatekeeper: Gatekeeper
     door: Door
     health: Health
+    office: Office
 
     def __init__(self, identity: Identity, config: Config, bus_at: dict[NodeId, Address] | None = None) -> None:
         self.identity, self.config = identity, config
@@ -178,7 +179,7 @@ class Manager:
             self.members,
             self.gatekeeper,
         )
-        office = Office(
+        self.office = Office(
             self.managers,
             engine.store,
             registry,
@@ -190,7 +191,7 @@ class Manager:
             self.gatekeeper,
             self.health,
         )
-        api = Api(office.handle)
+        api = Api(self.office.handle)
         await api.start(self.config.socket)
         self._undo.push_async_callback(api.stop)
 

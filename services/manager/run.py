@@ -6,12 +6,17 @@ import asyncio
 import gc
 import logging
 import signal as process_signals
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from services import seed_file
 from services.keys import Identity
+from services.manager import api_words as words
+from services.manager import tables
 from services.manager.config import Config, load_config
-from services.manager.errors import LocalNodeError
+from services.manager.errors import LocalNodeError, RefusedError
 from services.manager.manager import Manager
 from services.notify import notify
 from services.secrecy import hide_process
@@ -20,6 +25,16 @@ from viscript.signal import SignalClient
 log = logging.getLogger(__name__)
 
 AGAIN_S = 1.0
+CHECK_S = 5.0
+
+_LISTS: dict[str, tuple[words.Request, Callable[[Any], list[str]]]] = {
+    "status": (words.GetStatus(), tables.status),
+    "nodes": (words.GetNodes(), tables.nodes),
+    "links": (words.GetLinks(), tables.links),
+    "routes": (words.GetRoutes(), tables.routes),
+    "services": (words.GetServices(), tables.services),
+    "names": (words.GetNames(), tables.names),
+}
 
 
 async def run(config: Config) -> None:
@@ -49,7 +64,10 @@ async def _serve(identity: Identity, config: Config, signal: SignalClient) -> No
         gc.freeze()
         notify("READY=1")
         log.info("manager '%s' admits nodes at port %d", manager.me, manager.door.port)
-        await asyncio.Event().wait()
+        _add_commands(manager, signal)
+        while True:
+            signal.status = (await manager.health.check()).summary
+            await asyncio.sleep(CHECK_S)
     finally:
         await manager.stop()
 
@@ -69,6 +87,32 @@ async def _started(identity: Identity, config: Config, signal: SignalClient) -> 
             await asyncio.sleep(AGAIN_S)
             continue
         return manager
+
+
+def _add_commands(manager: Manager, signal: SignalClient) -> None:
+    """What viscript may ask: the same lists, and who may come or must go."""
+
+    async def show(request: words.Request, render: Callable[[Any], list[str]]) -> str:
+        return "\n".join(render(await manager.office.handle(request)))
+
+    async def invite(lasts_s: str = "3600", uses: str = "1") -> str:
+        if not (lasts_s.isdecimal() and uses.isdecimal()):
+            raise RefusedError("give seconds and uses: invite 3600 1")
+        return await show(words.Invite(int(lasts_s), int(uses)), lambda answer: [answer.text])
+
+    async def find(a: str, b: str) -> str:
+        return await show(words.FindRoute(a, b), tables.found)
+
+    async def admit(node_id: str) -> str:
+        return await show(words.Admit(node_id), lambda _: ["admitted"])
+
+    async def expel(node_id: str) -> str:
+        return await show(words.Expel(node_id), lambda _: ["expelled"])
+
+    for name, asked in _LISTS.items():
+        signal.add_command(name, partial(show, *asked))
+    for command in (find, invite, admit, expel):
+        signal.add_command(command.__name__, command)
 
 
 def settle(path: Path | None, defaults: Path | None) -> Config:
