@@ -119,7 +119,7 @@ def test_the_program_serves_its_node_people_and_viscript(tmp_path: Path) -> None
             await until_status(signals, "leads: 1 nodes, 0 links, 0 routes")
             await asked_by_a_person(place)
             assert place.identity.node_id[:8] in await signals.command(7, "nodes")
-            assert "skywire:" in await signals.command(7, "invite", "60", "1")
+            assert "skywire:" in await signals.command(7, "invite", ("60", "1"))
             rss = psutil.Process(process.pid).memory_info().rss
             print(f"RSS {rss / 2**20:.1f} MiB")
             assert rss < MAX_RSS
