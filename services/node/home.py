@@ -219,8 +219,9 @@ class Home:
                 joined = await join(self._identity, self._own.signed, at)
             except (AwayError, RefusedError) as error:
                 told.append(error)
-                if "is known" in str(error):
-                    self._own.outrun()
+                if isinstance(error, RefusedError) and self._own.outrun(str(error)):
+                    self._turn += number
+                    break
                 continue
             self._turn += number + 1
             log.info("admitted by manager '%s'", joined.manager)

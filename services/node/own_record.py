@@ -1,12 +1,13 @@
 """This node's own record: what it says of itself, signed, with a sequence on the card that rises with every change.
 
 Where the card has lost the sequence, it begins at the clock's time, which no former one has reached unless the clock
-is wrong; a manager that knows a higher one is outrun in leaps (`outrun`).
+is wrong; a manager that knows a higher one is outrun.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +24,8 @@ from services.node.underlay import IpInterface, is_within, usable, write_endpoin
 
 log = logging.getLogger(__name__)
 
-LEAP = 1 << 20
+HIGHEST = 1 << 40
+_KNOWN = re.compile(r"and (\d{1,18}) is known")
 
 _FILE = "record"
 
@@ -48,10 +50,18 @@ class OwnRecord:
         self._take(msgspec.structs.replace(new, sequence=new.sequence + 1))
         return True
 
-    def outrun(self) -> None:
-        """Somebody knows a later record of this node. Raises KeptError."""
-        self._take(msgspec.structs.replace(self.record, sequence=self.record.sequence + LEAP))
+    def outrun(self, refusal: str) -> bool:
+        """Whether somebody refuses this node's record since a later one is known; then it is numbered above that.
+
+        A refusal is signed by nobody: who invents one makes numbers jump, up to a bound. Raises KeptError.
+        """
+        found = _KNOWN.search(refusal)
+        if found is None:
+            return False
+        known = min(int(found[1]), HIGHEST)
+        self._take(msgspec.structs.replace(self.record, sequence=max(known, self.record.sequence) + 1))
         log.warning("this node's record was numbered too low: now %d", self.record.sequence)
+        return True
 
     def session_endpoints(self) -> tuple[str, ...]:
         """Where its session socket is on the underlay, the best first."""

@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from services.keys import Identity, NodeId, new_seed
 from services.manager.asks import Neighbours
 from services.manager.model import Label
 from services.manager.record import NodeRecord, make_record, sign_record
+from services.node.api_words import GetStatus, Status
+from services.node.client import Line
 from services.node.label_facts import addresses
 from tests.services.kernel.hosts import DEADLINE_S, ROOT, Host
 
@@ -68,24 +71,25 @@ class Node:
     def _keep(self, name: str, value: object) -> None:
         (self.folder / "ram" / f"{name}.json").write_bytes(msgspec.json.encode(value))
 
+    # what it says
+
+    def status(self) -> Status:
+        with Line(self.folder / "node.sock") as line:
+            return line.ask(GetStatus(), Status)
+
+    def waits(self, until: Callable[[Status], bool]) -> Status:
+        """Until its status is so."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not until(status := self.status()):
+            assert time.monotonic() < deadline, f"{status.summary}\n{self.log.read_text()}"
+            time.sleep(0.1)
+        return status
+
     # its process
 
     def start(self) -> None:
         """Returns when it says that it is ready."""
-        place = self.folder / "notify"
-        place.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, self.log.open("ab") as log:
-            told.bind(str(place))
-            told.settimeout(DEADLINE_S)
-            self._process = subprocess.Popen(
-                [*self.host.inside(), f"--wdns={ROOT}", *self.words("run")],
-                env={**os.environ, "NOTIFY_SOCKET": str(place)},
-                stderr=log,
-            )
-            try:
-                assert told.recv(64) == b"READY=1"
-            except TimeoutError:
-                raise AssertionError(self.log.read_text()) from None
+        self._process = start(self.host, self.words("run"), self.log)
 
     @property
     def log(self) -> Path:
@@ -108,6 +112,52 @@ class Node:
 
     def words(self, command: str) -> list[str]:
         return [sys.executable, "-m", "services.node", command, "--config", str(self.config)]
+
+
+class Manager:
+    """A manager beside a node, which runs already."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.log = node.folder / "manager-log"
+        self.at = f"{node.at}:7997"
+        self._config = node.folder / "manager.yaml"
+        lines = [
+            f"seed: {node.folder}/seed",
+            f"folder: {node.folder}/manager",
+            'join: {listen: "0.0.0.0:7997", admit: open}',
+            f"node: {node.folder}/node.sock",
+            f"socket: {node.folder}/manager.sock",
+        ]
+        self._config.write_text("\n".join(lines))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        words = [sys.executable, "-m", "services.manager", "run", "--config", str(self._config)]
+        self._process = start(self._node.host, words, self.log)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(DEADLINE_S)
+
+
+def start(host: Host, words: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """A program that tells when it is ready."""
+    place = log.with_name("notify")
+    place.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, log.open("ab") as errors:
+        told.bind(str(place))
+        told.settimeout(DEADLINE_S)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(place)}
+        started = subprocess.Popen([*host.inside(), f"--wdns={ROOT}", *words], env=environment, stderr=errors)
+        try:
+            assert told.recv(64) == b"READY=1"
+        except TimeoutError:
+            started.kill()
+            started.wait(DEADLINE_S)
+            raise AssertionError(log.read_text()) from None
+    return started
 
 
 def introduce(*nodes: Node) -> None:
