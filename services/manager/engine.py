@@ -91,6 +91,11 @@ class Engine:
     async def stop(self) -> None:
         await self._undo.aclose()
 
+    async def mend(self) -> None:
+        """What servers held in memory is gone when they all were away: made anew, empty. Raises BusError."""
+        await open_store(self.bus, self.replicas)
+        await open_lease(self.bus, self._identity.node_id, "leader", self.replicas)
+
     def node_token(self, node_id: NodeId, now_unix_s: int, address: IPv6Address | None) -> str:
         return self.authority.node_token(
             node_id, issued_at=now_unix_s, expires_at=now_unix_s + TOKEN_S, address=address

@@ -11,6 +11,7 @@ engine ─┬ registry ─┬ members ── the node here
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
@@ -23,8 +24,9 @@ from services.manager.config import Config
 from services.manager.desk import Desk
 from services.manager.directory import Directory
 from services.manager.door import Door
+from services.manager.ending import end_tasks
 from services.manager.engine import Engine
-from services.manager.errors import EngineError, LocalNodeError
+from services.manager.errors import BusError, EngineError, LocalNodeError
 from services.manager.expulsion import Expulsion
 from services.manager.gatekeeper import Gatekeeper
 from services.manager.graph_keeper import GraphKeeper
@@ -45,6 +47,8 @@ from services.secrecy import Secret
 from services.seed_file import create, read
 
 log = logging.getLogger(__name__)
+
+MEND_AGAIN_S = 1.0
 
 
 class Manager:
@@ -73,6 +77,7 @@ class Manager:
         self._bus_at = bus_at or {node_id: session_address(node_id) for node_id in self.managers}
         self._is_bound = bus_at is None
         self.local = LocalNode(config.node)
+        self._mending: asyncio.Task[None] | None = None
         self._undo = AsyncExitStack()
 
     async def start(self) -> None:
@@ -104,7 +109,8 @@ class Manager:
         await self._open_desk()
         await self._open_door()
         await self._open_office()
-        self.engine.bus.on_back = self._follow_anew
+        self.engine.bus.on_back = self._take_back
+        self._undo.push_async_callback(self._stop_mending)
 
     async def _check_local(self) -> None:
         status = await self.local.status()
@@ -151,7 +157,25 @@ class Manager:
         Reports(store, registry, self.directory).handle(engine.intake)
         engine.intake.handle("ask", self.desk.take)
 
-    def _follow_anew(self) -> None:
+    async def _stop_mending(self) -> None:
+        self.engine.bus.on_back = None
+        if self._mending is not None:
+            await end_tasks([self._mending])
+
+    def _take_back(self) -> None:
+        """The bus was away."""
+        if self._mending is None or self._mending.done():
+            self._mending = asyncio.get_running_loop().create_task(self._mend())
+
+    async def _mend(self) -> None:
+        while True:
+            try:
+                await self.engine.mend()
+            except BusError as error:
+                log.warning("the bus is back, its buckets are not: %s", error)
+                await asyncio.sleep(MEND_AGAIN_S)
+            else:
+                break
         for part in (self.registry, self.keeper, self.book, self.directory):
             part.follow_anew()
 
