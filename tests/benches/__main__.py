@@ -17,6 +17,7 @@ SUBJECTS = {
     "mesh": {
         "routes": "tests.benches.routes",
         "throughput": "tests.benches.mesh.throughput",
+        "labels": "tests.benches.mesh.labels",
         "board": "tests.benches.board",
     },
 }

@@ -70,7 +70,7 @@ def builders() -> dict[str, Callable[[Ground], str]]:
 
 
 def bench(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Figure]:
-    """About a minute a round; needs root. Where the kernel has WireGuard, ours uses it, and its own ceiling is added."""
+    """About a minute a round; needs root. Where the kernel has WireGuard, ours uses it, and its ceiling is added."""
     fetch_programs()
     tell(f"load before: {', '.join(f'{load:.2f}' for load in os.getloadavg())}")
     with run_ground(HOSTS) as ground:
