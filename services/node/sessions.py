@@ -31,7 +31,7 @@ from services.manager.routes.policy import Policy, combine
 from services.manager.signed import Order, decode
 from services.node.book import Book
 from services.node.config import Config
-from services.node.errors import KeptError, NodeError, OrderError, SessionError
+from services.node.errors import KeptError, NodeError, OrderError, RefusedError, SessionError
 from services.node.kept import Kept
 from services.node.label_facts import LEAST_MTU
 from services.node.opener import Asker, Ends, Opener, OwnEndpoints, Wish
@@ -46,6 +46,7 @@ from services.node.troubles import Troubles
 log = logging.getLogger(__name__)
 
 MAX_SESSIONS = 4096
+OPENS_ITSELF = "opens a session itself just now"
 OTHERS_TURN_S = 6.0
 """So long is waited for the session of one who opened at the same time."""
 
@@ -172,10 +173,11 @@ class Sessions:
         self._opening.add(node_id)
         try:
             ways = await self._opener.open(Wish(node_id, service, policy))
-        except NodeError:
-            if (session := await self._others(node_id)) is not None and _combined(session, policy) == session.policy:
-                return session
-            raise
+        except RefusedError as error:
+            session = await self._others(node_id) if OPENS_ITSELF in str(error) else None
+            if session is None or _combined(session, policy) != session.policy:
+                raise
+            return session
         finally:
             self._opening.discard(node_id)
         old = self._sessions.get(node_id)
@@ -195,9 +197,7 @@ class Sessions:
         return session
 
     async def _others(self, node_id: NodeId) -> Session | None:
-        """The session that the other one opens at the same time, if it has the lower id."""
-        if self._me < node_id:
-            return None
+        """The session that the other one, who has the lower id, opens at the same time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(OTHERS_TURN_S), self._came:
                 await self._came.wait_for(lambda: node_id in self._sessions)
@@ -224,7 +224,7 @@ class Sessions:
         """Makes the initiator's wish true here. Raises NodeError, KernelError."""
         node_id, old = request.initiator, self._sessions.get(request.initiator)
         if node_id in self._opening and self._me < node_id:
-            raise OrderError(f"node '{self._me}' opens a session itself just now, and has the lower id")
+            raise OrderError(f"node '{self._me}' {OPENS_ITSELF}, and has the lower id")
         if old is not None and old.is_initiator and _combined(old, request.policy) != request.policy:
             raise OrderError(f"node '{self._me}' wants a stricter policy for this pair: {_told(old.policy)}")
         if old is None and len(self._sessions) >= MAX_SESSIONS:
