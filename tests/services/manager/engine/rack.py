@@ -83,9 +83,9 @@ async def until(holds: Callable[[], bool], what: str, within_s: float = DEADLINE
     return time.monotonic() - started
 
 
-def run(test: Awaitable[None]) -> None:
+def run(test: Awaitable[None], within_s: float = 200) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(200):
+        async with asyncio.timeout(within_s):
             await test
 
     asyncio.run(bounded())

@@ -31,10 +31,14 @@ from tests.services.manager.engine.rack import needs_server, new_address, run, u
 pytestmark = needs_server
 
 PROGRAM = Path(__file__).with_name("manager_process.py")
-START_WITHIN_S = 60
-LED_WITHIN_S = LEASE_S + 20
-"""NATS chooses a stream's new leader after 4 to 9 s, and may have to choose twice; only then a lease can be taken."""
-WHOLE_WITHIN_S = 60
+START_WITHIN_S = 90
+LED_WITHIN_S = LEASE_S + 40
+"""NATS chooses a stream's new leader after 4 to 9 s, and may have to choose twice; only then a lease can be taken. The
+double of that is for a machine that does much besides; what it really took is printed.
+"""
+LOOK_FOR_S = LED_WITHIN_S + 20
+WHOLE_WITHIN_S = 90
+TEST_WITHIN_S = 400
 
 
 class Manager:
@@ -97,7 +101,7 @@ async def three(folder: Path) -> AsyncIterator[tuple[list[Manager], Bus, Store]]
         await until(lambda: all(one.server_pid for one in managers), "three managers are ready", START_WITHIN_S)
         urls = [client_url(address) for address in addresses]
         await bus.connect(urls, lambda: Authority(secret).manager_token(onlooker.node_id))
-        await until(lambda: any(one.led for one in managers), "one leads")
+        await until(lambda: any(one.led for one in managers), "one leads", START_WITHIN_S)
         yield managers, bus, await open_store(bus, 3)
     finally:
         await bus.close()
@@ -128,7 +132,7 @@ async def write_and_read(store: Store, gaps: list[float], stop: asyncio.Event) -
         gaps.append(time.monotonic() - started)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(TEST_WITHIN_S + 20)
 def test_any_one_may_be_killed(tmp_path: Path) -> None:
     async def test() -> None:
         async with three(tmp_path) as (managers, bus, store):
@@ -139,7 +143,7 @@ def test_any_one_may_be_killed(tmp_path: Path) -> None:
                 await one.start_again()
                 await until(lambda one=one: one.server_pid > 0, "it comes back", START_WITHIN_S)  # type: ignore[misc]
 
-    run(test())
+    run(test(), TEST_WITHIN_S)
 
 
 async def whole(bus: Bus) -> None:
@@ -167,8 +171,8 @@ async def kill_and_look(one: Manager, managers: list[Manager], store: Store) -> 
     await one.process.wait()
     await until(lambda: not is_running(one.server_pid), "its server ends with it", 10)
     done = len(gaps)
-    await until(lambda: work.done() or len(gaps) > done + 20, "writing goes on")
-    await until(lambda: any(m.leads(killed + 0.1) for m in managers if m is not one), "somebody leads", 60)
+    await until(lambda: work.done() or len(gaps) > done + 20, "writing goes on", LOOK_FOR_S)
+    await until(lambda: any(m.leads(killed + 0.1) for m in managers if m is not one), "somebody leads", LOOK_FOR_S)
     stop.set()
     await work
     assert len(await store.records()) >= count + 20, "what was written before is lost"
@@ -191,7 +195,7 @@ def test_a_leader_that_was_stopped_does_not_believe_it_leads(tmp_path: Path) -> 
             one.process.send_signal(signal.SIGSTOP)
             stopped = time.monotonic()
             others = [other for other in managers if other is not one]
-            took = await until(lambda: any(other.leads(stopped + 0.1) for other in others), "another leads", 60)
+            took = await until(lambda: any(m.leads(stopped + 0.1) for m in others), "another leads", LOOK_FOR_S)
             one.process.send_signal(signal.SIGCONT)
             await asyncio.sleep(1)  # for it to say what it must not
             assert one_at_a_time(managers) >= 2
@@ -208,7 +212,7 @@ def test_a_leader_that_ends_hands_over(tmp_path: Path) -> None:
             one.process.send_signal(signal.SIGINT)
             await one.process.wait()
             ended = time.monotonic()
-            took = await until(lambda: any(other.leads(ended - 1) for other in others), "another leads", 60)
+            took = await until(lambda: any(m.leads(ended - 1) for m in others), "another leads", LOOK_FOR_S)
             assert took < LED_WITHIN_S, f"nobody led for {took:.1f} s"
             assert not is_running(one.server_pid)
             assert one_at_a_time(managers) == 2
