@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from services.errors import IdentityError, SettingsError, WordsError
+from services.node import commands
 
 if TYPE_CHECKING:
     from services.keys import Identity
@@ -50,6 +51,9 @@ class Commands(click.Group):
 @click.group(cls=Commands)
 def main() -> None:
     """A node of the mesh."""
+
+
+commands.add(main)
 
 
 @main.command()

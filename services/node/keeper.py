@@ -188,12 +188,13 @@ class Keeper:
         link, clock = self._link, asyncio.get_running_loop().time
         end_s = clock() + within_s
         try:
-            rtt_s = await self._ask(within_s, 0)
+            await self._ask(within_s, 0)
         except ProbeLostError as error:
             link.why = str(error)
             await asyncio.sleep(max(0.0, end_s - clock()))
             return False
-        if not await self._carries_whole(within_s):
+        rtt_s = await self._ask_whole(within_s)  # the first answer may have waited for a handshake
+        if rtt_s is None:
             link.why = f"it answers, but packets of {link.end.mtu} bytes are lost on the way"
             return False
         link.figures.answered(rtt_s, clock())
@@ -204,14 +205,14 @@ class Keeper:
         self._news()
         return True
 
-    async def _carries_whole(self, within_s: float) -> bool:
+    async def _ask_whole(self, within_s: float) -> float | None:
+        """The round trip of the longest packets; None where none comes back."""
         for _ in range(LOST_IN_A_ROW):
             try:
-                await self._ask(within_s, self._link.end.mtu)
+                return await self._ask(within_s, self._link.end.mtu)
             except ProbeLostError:
                 continue
-            return True
-        return False
+        return None
 
     async def _ask(self, within_s: float, size: int) -> float:
         return await self._probes.probe(self._link.address, source=self._own, size=size, within_s=within_s)

@@ -32,7 +32,7 @@ from services.node.own_record import OwnRecord
 log = logging.getLogger(__name__)
 
 MAX_LINKS = 4096
-TIDY_S, RIVAL_S = 5.0, 10.0
+TIDY_S, RIVAL_S = 2.5, 5.0
 MANY_LABELS = 500
 AT_FULL_PACE = 64
 """More links than so many are probed less often each."""

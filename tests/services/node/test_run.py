@@ -6,11 +6,20 @@ import re
 import subprocess
 import time
 
+import msgspec
+
 from services.kernel.model import LINKS, SESSIONS
-from services.manager.record import sign_record
+from services.keys import Identity, new_seed
+from services.manager.record import make_record, sign_record
 from tests.services.kernel.hosts import DEADLINE_S, ROOT
 from tests.services.node.conftest import MakeNodes
-from tests.services.node.world import Node, introduce, lay_route
+from tests.services.node.world import LINK_PORT, Node, introduce, lay_route
+
+HOLE = """table inet hole {
+  chain in { type filter hook prerouting priority -500; udp dport 51820 drop; }
+}"""
+SEEN_WITHIN_S = 4.0
+"""Two, on a calm machine."""
 
 
 def sees(node: Node, what: str) -> None:
@@ -46,11 +55,11 @@ def test_no_packet_is_lost_when_a_node_is_killed_and_started_again(make_nodes: M
     sees(b, f"link to '{relay.node_id}' is up")
     assert a.host.pings(there, "-I", str(here))
     before = relay.host.run("wg", "show", LINKS, "latest-handshakes")
-    pinging = ping(a, "-i0.01", "-c900", "-W2", "-I", here, there)
-    for node in nodes:
+    pinging = ping(a, "-i0.01", "-c700", "-W2", "-I", here, there)
+    for node in (a, relay):
         node.kill()
         node.start()
-    sees(relay, "is up(?s:.*)is up(?s:.*)is up(?s:.*)is up")
+    relay.waits(lambda status: status.links_up == 2)
     relay.stop()
     relay.start()
     assert lost(pinging) == 0
@@ -91,3 +100,36 @@ def test_a_link_over_a_wire(make_nodes: MakeNodes) -> None:
     assert a.host.pings(there, "-I", str(here))
     assert "vxlan" in a.host.run("ip", "-d", "link", "show", "type", "vxlan")
     assert a.host.run("wg", "show", LINKS, "peers") == ""
+
+
+def test_a_silent_link_is_seen_soon_and_found_again(make_nodes: MakeNodes) -> None:
+    a, b = make_nodes("ab")
+    introduce(a, b)
+    for node in (a, b):
+        node.start()
+    for node in (a, b):
+        node.waits(lambda status: status.links_up == 1)
+    b.host.run("nft", HOLE)
+    began_s = time.monotonic()
+    a.waits(lambda status: status.links_up == 0)
+    assert time.monotonic() - began_s < SEEN_WITHIN_S
+    b.host.run("nft", "delete table inet hole")
+    for node in (a, b):
+        node.waits(lambda status: status.links_up == 1)
+
+
+def test_a_liar_holds_no_link(make_nodes: MakeNodes) -> None:
+    """It says that a neighbour's link key is its own, and was heard first."""
+    a, b = make_nodes("ab")
+    with new_seed() as seed:
+        liar = Identity(seed)
+    theirs, false = a.record(), make_record(liar, 1, (f"{a.at}:{LINK_PORT}",), "1")
+    false = msgspec.structs.replace(false, link_key=theirs.link_key, link_address=theirs.link_address)
+    a.neighbours([sign_record(b.identity, b.record())])
+    b.neighbours([sign_record(liar, false), sign_record(a.identity, theirs)])
+    for node in (a, b):
+        node.start()
+    sees(b, f"link to '{a.node_id}' is up")
+    status = b.waits(lambda status: status.links_up == 1)
+    assert any("claims the link key" in trouble.what for trouble in status.troubles)
+    assert f"link to '{liar.node_id}'" not in b.log.read_text()
