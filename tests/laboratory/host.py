@@ -191,9 +191,9 @@ class Host:
         assert self._keeper is not None
         return [pid for pid in inside([self.namespace]) if pid != self._keeper.pid]
 
-    def socket(self, family: int, kind: int) -> Socket:
+    def socket(self, family: int, kind: int, protocol: int = 0) -> Socket:
         """A socket of the caller's own, in this host's network; closed with the lab, if not before."""
-        made = machine.open_socket(self.namespace, family, kind)
+        made = machine.open_socket(self.namespace, family, kind, protocol)
         self._sockets = [*(known for known in self._sockets if known.fileno() != -1), made]
         return made
 

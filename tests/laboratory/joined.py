@@ -11,12 +11,16 @@ from services.node.client import Line
 from services.node.errors import NodeError
 from tests.laboratory.host import Host
 
-SOCKET = "/run/skywire/node.sock"
+SOCKET, MANAGER_SOCKET = "/run/skywire/node.sock", "/run/skywire/manager.sock"
 ANSWER_WITHIN_S = 20.0
 
 
 def node_socket(host: Host) -> Path:
     return host.outside(SOCKET)
+
+
+def manager_socket(host: Host) -> Path:
+    return host.outside(MANAGER_SOCKET)
 
 
 def why_not(host: Host) -> str:

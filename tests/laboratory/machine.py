@@ -98,7 +98,7 @@ def in_parallel(task: Callable[[Result], object], items: list[Result]) -> None:
             done.result()
 
 
-def open_socket(place: str, family: int, kind: int) -> socket.socket:
+def open_socket(place: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
     """A socket of ours that lives in another namespace: a thread enters it, opens the socket, and ends."""
     made: list[socket.socket | OSError] = []
 
@@ -107,7 +107,7 @@ def open_socket(place: str, family: int, kind: int) -> socket.socket:
             with Path(NAMESPACES, place).open("rb") as file:
                 if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), NEW_NETWORK) != 0:
                     raise OSError(ctypes.get_errno(), f"cannot enter namespace '{place}'")
-            made.append(socket.socket(family, kind))
+            made.append(socket.socket(family, kind, protocol))
         except OSError as error:
             made.append(error)
 

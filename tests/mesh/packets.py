@@ -11,19 +11,28 @@ from ipaddress import IPv6Address
 from tests.laboratory.host import Host
 
 IPV6 = 0x86DD
-UDP = 17
+UDP, ICMP = 17, 58
+ECHO_REQUEST = 128
 HOP_LIMIT = 64
 VXLAN_PORT = 4789
 
 
 def udp6(source: str, destination: str, port: int, body: bytes = b"junk", from_port: int = 40000) -> bytes:
     """A whole IPv6 packet with a UDP datagram."""
+    return _ip6(source, destination, UDP, struct.pack("!HHHxx", from_port, port, 8 + len(body)) + body, 6)
+
+
+def echo6(source: str, destination: str, body: bytes = b"junk") -> bytes:
+    """A whole IPv6 packet with an ICMPv6 echo request."""
+    return _ip6(source, destination, ICMP, struct.pack("!BxxxHH", ECHO_REQUEST, 1, 1) + body, 2)
+
+
+def _ip6(source: str, destination: str, protocol: int, bare: bytes, at: int) -> bytes:
+    """`bare` is what it carries, with zeros at `at`, where the checksum belongs."""
     ends = IPv6Address(source).packed + IPv6Address(destination).packed
-    length = 8 + len(body)
-    bare = struct.pack("!HHHH", from_port, port, length, 0) + body
-    check = checksum(ends + struct.pack("!IxxxB", length, UDP) + bare) or 0xFFFF
-    datagram = struct.pack("!HHHH", from_port, port, length, check) + body
-    return struct.pack("!IHBB", 6 << 28, length, UDP, HOP_LIMIT) + ends + datagram
+    check = checksum(ends + struct.pack("!IxxxB", len(bare), protocol) + bare) or 0xFFFF
+    body = bare[:at] + struct.pack("!H", check) + bare[at + 2 :]
+    return struct.pack("!IHBB", 6 << 28, len(bare), protocol, HOP_LIMIT) + ends + body
 
 
 def vxlan(vni: int, packet: bytes, to: bytes = b"\xff" * 6) -> bytes:

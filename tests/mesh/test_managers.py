@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
 from services.addresses import link_address
 from services.keys import Identity, session_key
+from services.manager.api_words import Admit, Done, Expel, SetName
 from services.node.api_words import GetRoutes, Resolve, Resolved, Routes, RouteState
 from services.node.errors import NodeRefusedError
 from tests.mesh.kernel_view import peers
@@ -17,11 +17,6 @@ from tests.mesh.world import World
 
 MANAGERS = ("m-1", "m-2", "m-3")
 GONE_WITHIN_S = 2.0
-
-
-def manager(world: World, at: str, *words: str) -> dict[str, object]:
-    told = json.loads(world.host(at).run(["manager", *words, "--json"]).stdout)
-    return told if isinstance(told, dict) else {"all": told}
 
 
 def manager_killed(world: World, killed: str) -> str:
@@ -56,7 +51,7 @@ def expelled(world: World) -> str:
         keys = {identity.link_key.hex(), session_key(identity.node_id).hex()}
         link = link_address(identity.link_key)
         begin = time.monotonic()
-        manager(world, "m-1", "expel", world.id(out))
+        world.ask_manager(Expel(world.id(out), "a test"), Done)
 
         def is_gone() -> bool:
             return not any(
@@ -70,7 +65,7 @@ def expelled(world: World) -> str:
         stream.wait_resumed(begin)
         assert world.path("a", "d")[1] != out
         stream.close()
-    manager(world, "m-1", "admit", world.id(out))
+    world.ask_manager(Admit(world.id(out)), Done)
     world.wait_joined(out)
     world.wait_cables()
     assert took <= GONE_WITHIN_S
@@ -87,7 +82,7 @@ def routes(world: World, name: str) -> tuple[RouteState, ...]:
 
 def names(world: World) -> str:
     """What the managers vouch for is known on every node, as theirs."""
-    manager(world, "m-1", "name", "depot", world.id("d"))
+    world.ask_manager(SetName("depot", world.id("d")), Done)
     found: list[Resolved] = []
 
     def resolve() -> bool:

@@ -6,9 +6,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
+
+from services.manager.api_words import GetLinks as ManagersLinks
+from services.manager.api_words import Links as KnownLinks
+from services.manager.client import ask
+from services.manager.errors import ManagerAwayError, ManagerError
 from services.manager.routes.policy import Policy
 from services.node.api_words import (
     Close,
@@ -29,7 +36,7 @@ from services.node.api_words import (
 )
 from services.node.errors import NodeError
 from tests.laboratory.host import Host
-from tests.laboratory.joined import node_socket
+from tests.laboratory.joined import manager_socket, node_socket
 from tests.laboratory.lab import Lab, run_lab
 from tests.laboratory.mesh import programs_of
 from tests.laboratory.model import Topology
@@ -38,6 +45,7 @@ from tests.mesh.stream import Stream, open_stream
 
 UP_WITHIN_S = 60.0
 OPEN_WITHIN_S = 30.0
+T = TypeVar("T", bound=msgspec.Struct)
 RELAYED = Policy(hops_at_least=2)
 
 
@@ -100,7 +108,7 @@ class World:
         def look() -> object:
             try:
                 return is_so()
-            except (NodeError, OSError, StopIteration) as error:
+            except (NodeError, ManagerError, OSError, StopIteration) as error:
                 last[0] = f" ({type(error).__name__}: {error})"
                 return False
 
@@ -114,16 +122,26 @@ class World:
         for name in names or self.lab.topology.hosts:
             self.wait(lambda name=name: self.status(name).is_connected, f"'{name}' has joined")  # type: ignore[misc]
 
-    def wait_cables(self, *names: str, apart_from: Collection[str] = ()) -> None:
-        """Until both ends of each cable between two hosts say that their link is up."""
-        for wire in self.lab.network.wires:
-            ends = {wire.left.node, wire.right.node}
-            if ends <= set(names or self.lab.residents) and not ends & set(apart_from):
-                for here, there in ((wire.left.node, wire.right.node), (wire.right.node, wire.left.node)):
-                    self.wait(
-                        lambda here=here, there=there: there in self.links_up(here),  # type: ignore[misc]
-                        f"'{here}' has a link to '{there}'",
-                    )
+    def wait_cables(self) -> None:
+        """Until both ends of each cable between two hosts say that their link is up, and a manager knows it."""
+        ends = [(wire.left.node, wire.right.node) for wire in self.lab.network.wires]
+        wanted = {way for end in ends if set(end) <= set(self.lab.residents) for way in (end, end[::-1])}
+        for here, there in wanted:
+            self.wait(lambda: there in self.links_up(here), f"'{here}' has a link to '{there}'")  # noqa: B023 (at once)
+        self.wait(lambda: wanted <= self.known_links(), f"a manager knows the links {wanted}")
+
+    def known_links(self) -> set[tuple[str, str]]:
+        """As the managers' graph has them."""
+        found = self.ask_manager(ManagersLinks(), KnownLinks).links
+        return {(self.name(link.src), self.name(link.dst)) for link in found if link.is_up}
+
+    def ask_manager(self, request: msgspec.Struct, kind: type[T]) -> T:
+        """The first that answers. Raises ManagerError."""
+        *others, last = self.lab.topology.mesh.managers
+        for name in others:
+            with contextlib.suppress(ManagerAwayError):
+                return ask(request, kind, manager_socket(self.host(name)))
+        return ask(request, kind, manager_socket(self.host(last)))
 
     def start_again(self, name: str) -> None:
         """What of node and manager does not run there; returns once they say that they are ready."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from services.errors import IdentityError
+from services.manager.errors import ManagerError
 from services.node.errors import NodeError
 from tests.boot.rows import Table
 from tests.laboratory.errors import LabError
@@ -23,7 +24,7 @@ from tests.mesh.world import World, run_world
 Scene = Callable[[World], str]
 Rows = list[tuple[str, Scene]]
 
-TROUBLES = (NodeError, LabError, IdentityError, SubprocessError, StopIteration, KeyError)
+TROUBLES = (NodeError, ManagerError, LabError, IdentityError, SubprocessError, StopIteration, KeyError)
 
 LINE: Rows = [
     ("links stand along the cables, and nowhere else", test_line.links_are_the_cables),
