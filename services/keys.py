@@ -16,6 +16,7 @@ import binascii
 import hashlib
 import re
 import secrets
+from functools import lru_cache
 from typing import NewType, NoReturn
 
 from nacl import bindings
@@ -158,6 +159,7 @@ def read_node_id(text: str) -> NodeId:
     return NodeId(text)
 
 
+@lru_cache(maxsize=1 << 14)
 def key_bytes(node_id: str) -> bytes:
     """The 32 bytes behind a node id, checked: type hints do not hold what a peer sent."""
     if not _NODE_ID.fullmatch(node_id):
