@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -46,27 +46,40 @@ class Hops:
     async def stop(self) -> None:
         await end_tasks(self._undoing)
 
-    async def lay(self, hops: Sequence[Hop]) -> None:
-        """All of them, or none. Raises HopError with what went wrong; BusError."""
+    async def lay(self, hops: Sequence[Hop], agree: Callable[[], Awaitable[object]]) -> None:
+        """All of them, or none. Once all hold theirs `agree` is asked for: its refusal undoes them too. Raises
+        HopError with what went wrong; BusError.
+        """
         routes = sorted({label.route for _, label in hops})
         signed: dict[tuple[NodeId, str], bytes] = {}
+        for node_id, label in hops:
+            self._book.put(node_id, label)
+        try:
+            await _all([self._push(hops, signed, agree), self._keep(routes, signed)])
+        except BaseException:
+            self.undo(hops)
+            raise
+        if routes:
+            self._start(self._store.forget_opening(routes))
 
+    async def _push(
+        self,
+        hops: Sequence[Hop],
+        signed: dict[tuple[NodeId, str], bytes],
+        agree: Callable[[], Awaitable[object]],
+    ) -> None:
         async def push(node_id: NodeId, label: Label) -> None:
             order = self._orders.make(node_id, LABEL, label)
             signed[node_id, label.route] = order
             await self._orders.send(node_id, LABEL, order)
 
-        for node_id, label in hops:
-            self._book.put(node_id, label)
-        try:
-            await _all([*(push(*hop) for hop in hops), self._keep(routes, signed)])
-        except BaseException:
-            self.undo(hops)
-            raise
-        self._start(self._store.forget_opening(routes))
+        await _all([push(*hop) for hop in hops])
+        await agree()
 
     async def _keep(self, routes: list[str], signed: dict[tuple[NodeId, str], bytes]) -> None:
-        """`signed` is full when this begins: every push has signed before it first waits."""
+        """Beside the pushes, each of which has signed before it first waits: after the first wait here all have."""
+        if not routes:
+            return
         await self._store.put_opening(routes)
         await _all([self._store.keep_label(*key, order) for key, order in signed.items()])
 

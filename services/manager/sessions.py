@@ -110,14 +110,9 @@ class Sessions:
         """Every hop holds its labels, and the responder has agreed."""
         request = self._read_request(initiator, ask.request)
         hops = self._begun_hops(initiator, request)
+        offer = SessionOffer(ask.request, self._cluster)
         try:
-            if hops:
-                await self._hops.lay(hops)
-            try:
-                await self._orders.give(request.responder, SESSION, SessionOffer(ask.request, self._cluster))
-            except BaseException:
-                self._hops.undo(hops)
-                raise
+            await self._hops.lay(hops, lambda: self._orders.give(request.responder, SESSION, offer))
         except (HopError, WordsError) as error:
             raise RefusedError(str(error)) from None
         return Opened()
@@ -126,7 +121,7 @@ class Sessions:
         """By hand, through these nodes."""
         self._check_room(nodes[0], (route,))
         try:
-            await self._hops.lay(labels_of(route, nodes, mtu))
+            await self._hops.lay(labels_of(route, nodes, mtu), _nobody)
         except (HopError, WordsError) as error:
             raise RefusedError(str(error)) from None
 
@@ -235,3 +230,7 @@ class Sessions:
             raise RefusedError("no such session was begun here just now: begin again")
         self._check_room(initiator, request.routes)
         return [hop for path in begun.paths for hop in labels_of(path.route, path.nodes, path.mtu)]
+
+
+async def _nobody() -> None:
+    """A route that is built by hand needs nobody's consent but its hops'."""
