@@ -70,18 +70,14 @@ async def _connect(at: ManagerAt) -> socket.socket:
     """To the first of the host's addresses that answers."""
     host, port = at.at.split_port()
     reason = "it has no address"
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError) as error:
-        raise AwayError(f"manager at '{at.at}': its name is not known: {_reason(error)}") from None
-    for family, kind, protocol, _, place in found:
-        connection = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+    for address in await _addresses(host):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             with contextlib.suppress(PermissionError):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, FWMARK)
             async with asyncio.timeout(CONNECT_WITHIN_S):
-                await asyncio.get_running_loop().sock_connect(connection, place)
+                await asyncio.get_running_loop().sock_connect(connection, (address, int(port)))
         except (OSError, TimeoutError) as error:
             connection.close()
             reason = _reason(error)
@@ -91,6 +87,18 @@ async def _connect(at: ManagerAt) -> socket.socket:
         else:
             return connection
     raise AwayError(f"manager at '{at.at}' cannot be reached: {reason}")
+
+
+async def _addresses(host: str) -> list[str]:
+    """Raises AwayError."""
+    with contextlib.suppress(ValueError):
+        return [str(ip_address(host))]
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as error:
+        raise AwayError(f"the name of manager '{host}' is not known: {_reason(error)}") from None
+    return [str(place[0]) for *_, place in found]
 
 
 def _reason(error: OSError | TimeoutError) -> str:
