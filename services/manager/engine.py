@@ -60,6 +60,10 @@ class Engine:
         self._undo = AsyncExitStack()
 
     @property
+    def address(self) -> Address:
+        return self._settings.address
+
+    @property
     def replicas(self) -> int:
         return 3 if len(self._others) >= 2 else 1
 
