@@ -3,7 +3,8 @@
 Found is a neighbour that answers a probe, which is authenticated by its identity: a record's word for an address or a
 link key counts for nothing. While it is sought, its peer aims at one place after the other; WireGuard asks each only
 once in five seconds, so the peer is renewed, which also forgets how late the neighbour's clock once was. Once found,
-the peer's endpoint is WireGuard's own affair: it may roam.
+the peer's endpoint is WireGuard's own affair: it may roam. Where the neighbour's kernel goes on without its node, what
+passes there is left in peace.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from services.node.errors import NodeError, ProbeLostError
 from services.node.figures import LOST_IN_A_ROW, Figures
 from services.node.model import LinkEnd, LinkState
 from services.node.neighbours import Wire, kind_of, link_facts
+from services.node.silence import is_refused
 from services.node.underlay import write_endpoint
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,9 @@ WHOLE_EVERY = 8
 
 SEEK_S, SLOWEST_S = 0.75, 6.0
 TRIES = 2
+STILL_S, REFUSED_WITHIN_S = 15.0, 0.5
+"""So long is a neighbour believed to forward that said so: kernels refuse but once a second."""
+
 RENEW_MANY_S = 60.0
 """So seldom is a peer renewed that many labels lead to: each of its networks is added again."""
 
@@ -105,6 +110,7 @@ class Keeper:
         own: IPv6Address,
         book: Book,
         probes: Probes,
+        probe_port: int,
         places: Callable[[Link], list[Endpoint]],
         has_many_labels: Callable[[Link], bool],
         news: Callable[[], None],
@@ -112,7 +118,9 @@ class Keeper:
         """`own` is this node's link address; `news` is called when the figures are worth a report."""
         self._link, self._own, self._book, self._probes = link, own, book, probes
         self._places, self._has_many_labels, self._news = places, has_many_labels, news
+        self._probe_port = probe_port
         self._count = 0
+        self._forwards_until_s = 0.0
 
     async def run(self, interval_s: Callable[[], float]) -> None:
         """For ever."""
@@ -155,9 +163,10 @@ class Keeper:
         link = self._link
         if link.is_settled:
             for _ in range(LOST_IN_A_ROW):
-                if await self._try(SEEK_S):
+                if await self._try(SEEK_S if not self._forwards_until_s else INTERVAL_S):
                     return
-            link.is_settled = False
+            link.is_settled = await self._still_forwards()
+            return
         pace_s = min(SLOWEST_S, SEEK_S + self._down_s() / 60)
         if kind_of(link.end) is Kind.WIRE:
             await self._try(pace_s)
@@ -168,6 +177,17 @@ class Keeper:
             for _ in range(TRIES):
                 if await self._try(pace_s * random.uniform(0.8, 1.2)):  # noqa: S311  # not both sides at once
                     return
+
+    async def _still_forwards(self) -> bool:
+        clock, link = asyncio.get_running_loop().time, self._link
+        if await is_refused(self._own, link.address, self._probe_port, REFUSED_WITHIN_S):
+            if not self._forwards_until_s:
+                log.info("the node of '%s' does not run, its kernel forwards", link.node_id)
+            self._forwards_until_s = clock() + STILL_S
+        elif self._forwards_until_s < clock():
+            self._forwards_until_s = 0.0
+        link.why = "its node does not run, its kernel forwards" if self._forwards_until_s else link.why
+        return self._forwards_until_s > 0
 
     def _down_s(self) -> float:
         return asyncio.get_running_loop().time() - self._link.figures.since_s
@@ -198,7 +218,7 @@ class Keeper:
             link.why = f"it answers, but packets of {link.end.mtu} bytes are lost on the way"
             return False
         link.figures.answered(rtt_s, clock())
-        link.is_settled, link.why = True, ""
+        link.is_settled, link.why, self._forwards_until_s = True, "", 0.0
         if link.aimed_at is not None:
             await self._book.set(link.owner, link_facts(self._own, link.record, link.wired, None))
         log.info("link to '%s' is up", link.node_id)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from services.addresses import link_address
 from services.kernel.errors import KernelError
-from services.kernel.model import Endpoint, IpNetwork
+from services.kernel.model import Endpoint
 from services.keys import Identity, NodeId
 from services.manager.asks import Neighbours
 from services.manager.ending import end_tasks
@@ -21,6 +21,7 @@ from services.manager.errors import WordsError
 from services.manager.record import NodeRecord, read_record
 from services.manager.routes.model import Link as LinkReport
 from services.node.book import Book
+from services.node.config import Config
 from services.node.errors import NodeError
 from services.node.figures import Figures
 from services.node.keeper import INTERVAL_S, Keeper, Link, Probes
@@ -54,15 +55,14 @@ class Links:
     def __init__(
         self,
         identity: Identity,
-        networks: tuple[tuple[IpNetwork, ...], tuple[IpNetwork, ...]],
+        config: Config,
         own: OwnRecord,
         book: Book,
         probes: Probes,
         kept: Kept,
     ) -> None:
-        """`networks`: those of links, those of wires."""
         self._me, self._address = identity.node_id, link_address(identity.link_key)
-        self._networks, self._own, self._book, self._probes, self._kept = networks, own, book, probes, kept
+        self._config, self._own, self._book, self._probes, self._kept = config, own, book, probes, kept
         self._links: dict[NodeId, Link] = {}
         self._rivals: dict[NodeId, tuple[NodeRecord, str]] = {}
         self._tasks: dict[NodeId, asyncio.Task[None]] = {}
@@ -193,7 +193,7 @@ class Links:
                 self._told(f"node '{node_id}' claims the link key of node '{holder.node_id}': it waits")
             self._rivals[node_id] = (record, seen)
             return
-        wired = find_wire(self._own.record, record, self._networks[1])
+        wired = find_wire(self._own.record, record, self._config.wire_ranges)
         end = link_end(record, wired)
         if old is not None and old.record == record and old.end == end and old.wired == wired:
             old.seen = seen
@@ -218,9 +218,8 @@ class Links:
     def _keep(self, link: Link) -> None:
         if (old := self._tasks.pop(link.node_id, None)) is not None:
             old.cancel()
-        keeper = Keeper(
-            link, self._address, self._book, self._probes, self._places, self._has_many_labels, self.news.set
-        )
+        port, asked = self._config.probe_port, (self._places, self._has_many_labels, self.news.set)
+        keeper = Keeper(link, self._address, self._book, self._probes, port, *asked)
         self._tasks[link.node_id] = asyncio.get_running_loop().create_task(keeper.run(self._interval_s))
 
     async def _remove(self, node_id: NodeId) -> None:
@@ -248,7 +247,7 @@ class Links:
             await self._put(record, seen, is_settled=False)
 
     def _places(self, link: Link) -> list[Endpoint]:
-        return candidates(link.record, link.seen, self._networks[0], self._own.addresses)
+        return candidates(link.record, link.seen, self._config.link_ranges, self._own.addresses)
 
     def _has_many_labels(self, link: Link) -> bool:
         return self._follower is not None and self._follower.uses(link.node_id) > MANY_LABELS

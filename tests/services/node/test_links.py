@@ -47,8 +47,7 @@ class World:
         self.own = OwnRecord(ME, config, Kept(self.folder / "card"))
         self.own.refresh([ip_interface("10.7.0.1/24")])
         self.book, kernel, ram = (Book(made := Kernel()), made, Kept(self.folder / "ram"))
-        networks = ((), config.wire_ranges)
-        self.links = Links(ME, networks, self.own, self.book, Prober(ME), ram)
+        self.links = Links(ME, config, self.own, self.book, Prober(ME), ram)
         self.labels = Labels(ME.node_id, True, self.book, kernel, self.links.neighbour, ram)
         self.links.follow(self.labels, self.told.append)
 

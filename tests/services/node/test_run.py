@@ -55,9 +55,11 @@ def test_no_packet_is_lost_when_a_node_is_killed_and_started_again(make_nodes: M
     sees(b, f"link to '{relay.node_id}' is up")
     assert a.host.pings(there, "-I", str(here))
     before = relay.host.run("wg", "show", LINKS, "latest-handshakes")
-    pinging = ping(a, "-i0.01", "-c700", "-W2", "-I", here, there)
-    for node in (a, relay):
-        node.kill()
+    pinging = ping(a, "-i0.01", "-c1200", "-W2", "-I", here, there)
+    relay.kill()
+    sees(a, f"the node of '{relay.node_id}' does not run, its kernel forwards")
+    a.kill()
+    for node in (relay, a):
         node.start()
     relay.waits(lambda status: status.links_up == 2)
     relay.stop()
