@@ -33,7 +33,7 @@ def command(socket: Path | None, as_json: bool) -> None:
                 ms(link.latency_s) if link.is_up else "-",
                 f"{link.loss:.0%}",
                 str(link.mtu),
-                cut(link.endpoint if link.is_up or not link.why else link.why, 36),
+                cut(link.endpoint if link.is_up or not link.why else link.why, 30),
             )
             for link in links.links
         ),

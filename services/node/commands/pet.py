@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from services.node.api_words import GetPets, Pets, SetPet
-from services.node.commands.told import ask, asking, tell_json, tell_table
+from services.node.commands.told import ask, asking, cut, tell_json, tell_table
 
 
 @click.command()
@@ -30,4 +30,4 @@ def command(name: str, node_id: str, forget: bool, socket: Path | None, as_json:
     if as_json:
         tell_json(pets)
         return
-    tell_table(("NAME", "NODE"), ((f"{pet.name}.sky"[:15], pet.node_id) for pet in pets.pets), "no pet names")
+    tell_table(("NAME", "NODE"), ((cut(f"{pet.name}.sky", 14), pet.node_id) for pet in pets.pets), "no pet names")
