@@ -121,6 +121,21 @@ class Bus:
     def is_connected(self) -> bool:
         return self._client.is_connected
 
+    @property
+    def server(self) -> str:
+        """Where it is connected to, as one of the urls; empty where it is not."""
+        url = self._client.connected_url if self._client.is_connected else None
+        return url.geturl() if url is not None else ""
+
+    async def answers(self, within_s: float) -> bool:
+        """Whether the server itself does, whatever becomes of questions to others."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._client.flush(timeout=CONNECT_WITHIN_S)  # type: ignore[arg-type]  # less is fine too
+        except (nats.errors.Error, OSError, TimeoutError):
+            return False
+        return True
+
     def jetstream(self) -> JetStreamContext:
         """For `bucket`."""
         return self._client.jetstream(timeout=STREAM_WITHIN_S)

@@ -1,10 +1,6 @@
 """The way home: joins a manager, keeps a session with each, and speaks on their bus.
 
-    join (TCP, past the tunnels) → peers on sky0 → the bus inside → orders come, questions go, links are told
-
-A restarted process goes on with the admission it kept and joins nobody: its sessions stand in the kernel. Joining again
-is for a bus that is away, one configured manager after the other; the manager's node then forgets this node's clock and
-learns its address, and the session is made anew.
+join (TCP, past the tunnels) → peers on sky0 → the bus inside → orders come, questions go, links are told
 """
 
 from __future__ import annotations
@@ -14,14 +10,12 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from services.errors import IdentityError
 from services.kernel.errors import KernelError
-from services.kernel.model import IpAddress, IpNetwork
 from services.keys import Identity, NodeId
 from services.manager import subjects
 from services.manager.asks import Answer, Ask, Labels, Ping, Refused, Renew, Token
@@ -31,12 +25,9 @@ from services.manager.ending import end_tasks
 from services.manager.errors import BusError, ManagerError, WordsError
 from services.manager.routes.model import Link
 from services.manager.signed import decode
-from services.node.admission import Admission, manager_facts, peer_key, read_admission, token_life_s
-from services.node.book import Book
-from services.node.config import ManagerAt
+from services.node.admission import Admission
 from services.node.errors import AwayError, NodeError, RefusedError
-from services.node.join import Joined, join
-from services.node.kept import Kept
+from services.node.membership import Membership
 from services.node.orders import Handler, Orders
 from services.node.own_record import OwnRecord
 from services.node.underlay import own_addresses
@@ -45,16 +36,19 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
-KEPT_WITHIN_S, JOINED_WITHIN_S = 4.0, 12.0
+FIRST_PAUSE_S, EARLY_PAUSE_S, LONGEST_PAUSE_S = 0.5, 2.0, 15.0
+EARLY_S = 60.0
+"""So long a node that is not home yet, or no more, tries often: managers may be just starting too."""
+
+KEPT_WITHIN_S, JOINED_WITHIN_S = 8.0, 12.0
 AWAY_S = 5.0
-PING_S, PING_WITHIN_S, PINGS_LOST = 5.0, 3.0, 3
+PING_S, PING_WITHIN_S = 5.0, 3.0
+DOUBT_S, DOUBTS = 1.0, 2
+"""A question open for so long puts the server itself in doubt; it may miss so many answers of its own."""
+
 ADDRESSES_S = 5.0
 LINKS_S, LINKS_APART_S = 30.0, 0.2
 RECORD_S = 600.0
-USUAL_TOKEN_S = 86400.0
-
-_FILE = "admission"
 
 
 class Linked(Protocol):
@@ -69,30 +63,20 @@ class Linked(Protocol):
 
 class Home:
     def __init__(
-        self,
-        identity: Identity,
-        managers: tuple[ManagerAt, ...],
-        networks: tuple[IpNetwork, ...],
-        own: OwnRecord,
-        book: Book,
-        links: Linked,
-        orders: Orders,
-        ram: Kept,
+        self, identity: Identity, membership: Membership, own: OwnRecord, links: Linked, orders: Orders
     ) -> None:
-        """`managers` are those of the configuration; `networks` those where links and managers are looked for."""
         self._identity, self._me = identity, identity.node_id
-        self._places, self._networks = managers, networks
-        self._own, self._book, self._links, self._orders, self._ram = own, book, links, orders, ram
+        self._membership, self._own, self._links, self._orders = membership, own, links, orders
         self._bus: Bus | None = None
-        self._admission = ram.read(_FILE, Admission) if managers else None
-        self._turn = 0
-        self.trouble = "no manager is configured" if not managers else "no manager was asked yet"
+        self.trouble = "no manager was asked yet" if membership.places else "no manager is configured"
         """Why it is not connected."""
         self.ping_s: float | None = None
         """The last round trip to the manager's desk and back; None where there is no answer."""
         self.changed = asyncio.Event()
         """Set when it comes home or goes away, and with each ping."""
-        self._came = asyncio.Event()
+        self._came, self._doubt = asyncio.Event(), asyncio.Event()
+        self._left = ""
+        self._closing: set[asyncio.Task[None]] = set()
         self._at_home: list[Callable[[], Awaitable[None]]] = []
         self._at_expulsion: list[Callable[[NodeId], Awaitable[None]]] = []
 
@@ -131,11 +115,14 @@ class Home:
         """Raises RefusedError with the manager's reason, AwayError."""
         data = msgspec.json.encode(ask)
         bus = self._connected()
+        doubt = asyncio.get_running_loop().call_later(DOUBT_S, self._doubt.set)
         try:
             answered = await bus.ask(subjects.up(self._me, "ask"), data, within_s)
             answer: object = decode(answered, Answer, "the manager's answer")  # type: ignore[arg-type]  # a union
         except (BusError, WordsError) as error:
             raise AwayError(f"no manager answers: {error}") from None
+        finally:
+            doubt.cancel()
         if isinstance(answer, Refused):
             raise RefusedError(answer.why)
         if not isinstance(answer, kind):
@@ -157,19 +144,11 @@ class Home:
 
     # life
 
-    async def restore(self) -> None:
-        """The sessions with managers that were kept, into the book."""
-        if self._admission is not None:
-            try:
-                await self._put_managers(self._admission)
-            except (WordsError, IdentityError, ValueError) as error:
-                log.warning("the kept admission is passed over: %s", error)
-                self._admission = None
-
     async def run(self) -> None:
         """For ever, if any manager is configured."""
-        pause_s = FIRST_PAUSE_S
-        while self._places:
+        clock = asyncio.get_running_loop().time
+        pause_s, away_s = FIRST_PAUSE_S, clock()
+        while self._membership.places:
             try:
                 await self._come_home()
                 pause_s = FIRST_PAUSE_S
@@ -177,15 +156,19 @@ class Home:
             except (NodeError, ManagerError, KernelError, IdentityError) as error:
                 self._tell(str(error))
             finally:
-                await self.close()
+                self._leave()
+            away_s = clock() if pause_s == FIRST_PAUSE_S else away_s
             await asyncio.sleep(pause_s * random.uniform(0.7, 1.0))  # noqa: S311  # only spreads the load
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, EARLY_PAUSE_S if clock() - away_s < EARLY_S else LONGEST_PAUSE_S)
 
-    async def close(self) -> None:
+    def _leave(self) -> None:
         bus, self._bus, self.ping_s = self._bus, None, None
         self.changed.set()
-        if bus is not None:
-            await bus.close()
+        if bus is not None:  # its far end may be silent: nobody waits for it
+            self._left = bus.server or self._left
+            closing = asyncio.get_running_loop().create_task(bus.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _tell(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -197,70 +180,25 @@ class Home:
 
     async def _come_home(self) -> None:
         """Raises NodeError, ManagerError, KernelError, IdentityError."""
-        kept, self._bus = self._admission, None
+        kept, self._bus = self._membership.admission, None
         if kept is not None:
             with suppress(ManagerError, AwayError):
                 self._bus = await self._connect(kept, KEPT_WITHIN_S)
         if self._bus is None:
-            self._admission = admission = await self._join()
-            self._bus = await self._connect(admission, JOINED_WITHIN_S)
+            await self._refresh()
+            self._bus = await self._connect(await self._membership.join(), JOINED_WITHIN_S)
         log.info("connected to the managers' bus")
         self.trouble = ""
         self._came.set()
         self.changed.set()
-
-    async def _join(self) -> Admission:
-        """One configured manager after the other, from the next on. Raises RefusedError, AwayError."""
-        await self._refresh()
-        told: list[NodeError] = []
-        for number in range(len(self._places)):
-            at = self._places[(self._turn + number) % len(self._places)]
-            try:
-                joined = await join(self._identity, self._own.signed, at)
-            except (AwayError, RefusedError) as error:
-                told.append(error)
-                if isinstance(error, RefusedError) and self._own.outrun(str(error)):
-                    self._turn += number
-                    break
-                continue
-            self._turn += number + 1
-            log.info("admitted by manager '%s'", joined.manager)
-            return await self._take(joined)
-        kind = RefusedError if all(isinstance(error, RefusedError) for error in told) else AwayError
-        raise kind("; ".join(map(str, told)))
-
-    async def _take(self, joined: Joined) -> Admission:
-        known = {node_id: ip_address(place) for node_id, place in (self._kept_places()).items()}
-        places: dict[NodeId, IpAddress] = {**known, joined.manager: joined.address}
-        admission = read_admission(joined.admitted, places, self._networks)
-        had = f"manager:{joined.manager}" in self._book.owners
-        await self._put_managers(admission)
-        if had:  # the manager's node has just forgotten the session
-            await self._book.renew(peer_key(joined.manager))
-        await self._orders.trust(admission.managers)
-        self._ram.write(_FILE, admission)
-        return admission
-
-    def _kept_places(self) -> dict[NodeId, str]:
-        """Of managers that this node has joined itself."""
-        return self._admission.places if self._admission is not None else {}
-
-    async def _put_managers(self, admission: Admission) -> None:
-        """Raises WordsError, KernelError, NodeError."""
-        changes = {owner: () for owner in self._book.owners if owner.startswith("manager:")}
-        facts = {
-            f"manager:{node_id}": manager_facts(record, admission.places[node_id])
-            for node_id, record in admission.read_records().items()
-            if node_id != self._me and node_id in admission.places
-        }
-        await self._book.set_many({**changes, **facts})
 
     async def _connect(self, admission: Admission, within_s: float) -> Bus:
         """Raises ManagerError, AwayError."""
         bus = Bus(self._identity, lambda told: log.info("%s", told))
         try:
             async with asyncio.timeout(within_s):
-                await bus.connect(admission.urls, self._token)
+                urls = sorted(admission.urls, key=lambda url: (url == self._left, random.random()))  # noqa: S311
+                await bus.connect(urls, lambda: self._membership.token, in_order=True)
                 await bus.listen(subjects.down(self._me, ">"), lambda message: self._hear(bus, message))
                 await bus.flush()
         except TimeoutError:
@@ -271,9 +209,6 @@ class Home:
             raise
         return bus
 
-    def _token(self) -> str:
-        return self._admission.token if self._admission is not None else ""
-
     async def _hear(self, bus: Bus, message: Message) -> None:
         await self._orders.take(message, bus.publish)
 
@@ -281,7 +216,15 @@ class Home:
 
     async def _stay(self) -> None:
         """Until the managers are away. Raises AwayError, or what ended it."""
-        work = (self._watch, self._greet, self._ping, self._say_links, self._say_record, self._renew_token)
+        work = (
+            self._watch,
+            self._watch_server,
+            self._greet,
+            self._ping,
+            self._say_links,
+            self._say_record,
+            self._renew_token,
+        )
         tasks = [asyncio.get_running_loop().create_task(_until_lost(one)) for one in work]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -323,20 +266,33 @@ class Home:
                     await asyncio.sleep(1.0)
 
     async def _ping(self) -> None:
-        """The desk's answer is the proof; a bus that carries nothing for long is left."""
-        lost, clock = 0, asyncio.get_running_loop().time
+        """The desk's answer is the proof that the mesh works; that of the server, that the bus does."""
+        clock = asyncio.get_running_loop().time
         while True:
             began_s = clock()
+            self._doubt.clear()
             try:
                 await self.ask(Ping(), AskDone, PING_WITHIN_S)
             except (AwayError, RefusedError) as error:
-                lost, self.ping_s, self.trouble = lost + 1, None, str(error)
-                if lost >= PINGS_LOST and "nobody answers" not in str(error):
-                    raise
+                self.ping_s, self.trouble = None, str(error)
             else:
-                lost, self.ping_s, self.trouble = 0, clock() - began_s, ""
+                self.ping_s, self.trouble = clock() - began_s, ""
             self.changed.set()
-            await asyncio.sleep(PING_S if not lost else 1.0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PING_S if self.ping_s is not None else 1.0):
+                    await self._doubt.wait()
+
+    async def _watch_server(self) -> None:
+        """Leaves a server that is silent, to be home sooner at another."""
+        while True:
+            await self._doubt.wait()
+            for _ in range(DOUBTS):
+                if self._bus is None or not self._bus.is_connected or await self._bus.answers(DOUBT_S):
+                    break
+            else:
+                raise AwayError("the bus does not answer")
+            self._doubt.clear()
+            await asyncio.sleep(DOUBT_S)
 
     async def _say_links(self) -> None:
         while True:
@@ -370,15 +326,12 @@ class Home:
 
     async def _renew_token(self) -> None:
         while True:
-            life_s = token_life_s(self._token()) or USUAL_TOKEN_S
-            await asyncio.sleep(life_s / 2)
+            await asyncio.sleep(self._membership.token_life_s / 2)
             try:
                 token = (await self.ask(Renew(), Token)).token
             except AwayError:
                 continue  # at half of what is left
-            if self._admission is not None:
-                self._admission = msgspec.structs.replace(self._admission, token=token)
-                self._ram.write(_FILE, self._admission)
+            self._membership.renew(token)
 
 
 async def _until_lost(work: Callable[[], Awaitable[None]]) -> None:

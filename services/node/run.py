@@ -31,6 +31,7 @@ from services.node.kept import Kept
 from services.node.kernel_thread import Kernel
 from services.node.labels import Labels
 from services.node.links import Links
+from services.node.membership import Membership
 from services.node.orders import Orders
 from services.node.own import own_facts
 from services.node.own_record import OwnRecord
@@ -112,7 +113,9 @@ class Node:
         self.links.follow(self.labels, self.troubles.note)
         orders = Orders(identity.node_id, ram, card, self.troubles.note)
         self._undo.push_async_callback(orders.close)
-        self.home = Home(identity, config.managers, config.link_ranges, self.own, self.book, self.links, orders, ram)
+        where = (config.managers, config.link_ranges)
+        self.membership = Membership(identity, *where, self.own, self.book, orders, ram)
+        self.home = Home(identity, self.membership, self.own, self.links, orders)
         register(self.home, self.links, self.labels)
         parts = (self.own, self.kernel, self.book, self.prober, self.links, self.labels, self.home)
         self.ends = Ends(config, identity, ram, *parts, self.troubles, self.measured)
@@ -126,7 +129,7 @@ class Node:
         await self.book.set("own", self._own_facts)
         await self.links.restore()
         await self.labels.restore()
-        await self.home.restore()
+        await self.membership.restore()
         await self.ends.restore()
         _check(await self.book.start())
         await self.prober.start(self._config.probe_port)

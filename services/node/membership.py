@@ -1,0 +1,117 @@
+"""Whether this node is let in, and by whom: its admission, kept in RAM, and the sessions with managers it brings.
+
+A restarted process goes on with the admission it kept and joins nobody: its sessions stand in the kernel. Joining again
+is for a bus that is away, one configured manager after the other; the manager's node then forgets this node's clock and
+learns its address, and the session is made anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from ipaddress import ip_address
+
+import msgspec
+
+from services.errors import IdentityError
+from services.kernel.model import IpAddress, IpNetwork
+from services.keys import Identity, NodeId
+from services.manager.errors import WordsError
+from services.node.admission import Admission, manager_facts, peer_key, read_admission, token_life_s
+from services.node.book import Book
+from services.node.config import ManagerAt
+from services.node.errors import AwayError, NodeError, RefusedError
+from services.node.join import Joined, join
+from services.node.kept import Kept
+from services.node.orders import Orders
+from services.node.own_record import OwnRecord
+
+log = logging.getLogger(__name__)
+
+USUAL_TOKEN_S = 86400.0
+
+_FILE = "admission"
+
+
+class Membership:
+    def __init__(
+        self,
+        identity: Identity,
+        places: tuple[ManagerAt, ...],
+        networks: tuple[IpNetwork, ...],
+        own: OwnRecord,
+        book: Book,
+        orders: Orders,
+        ram: Kept,
+    ) -> None:
+        """`places` are the managers of the configuration; `networks` those where managers are looked for."""
+        self.places = places
+        self._identity, self._me, self._networks = identity, identity.node_id, networks
+        self._own, self._book, self._orders, self._ram = own, book, orders, ram
+        self.admission = ram.read(_FILE, Admission) if places else None
+        self._turn = 0
+
+    async def restore(self) -> None:
+        """The sessions with managers that were kept, into the book."""
+        if self.admission is not None:
+            try:
+                await self._put_managers(self.admission)
+            except (WordsError, IdentityError, ValueError) as error:
+                log.warning("the kept admission is passed over: %s", error)
+                self.admission = None
+
+    @property
+    def token(self) -> str:
+        return self.admission.token if self.admission is not None else ""
+
+    @property
+    def token_life_s(self) -> float:
+        return token_life_s(self.token) or USUAL_TOKEN_S
+
+    def renew(self, token: str) -> None:
+        """Raises KeptError."""
+        if self.admission is not None:
+            self.admission = msgspec.structs.replace(self.admission, token=token)
+            self._ram.write(_FILE, self.admission)
+
+    async def join(self) -> Admission:
+        """By one configured manager after the other, from the next on. Raises RefusedError, AwayError, KernelError."""
+        told: list[NodeError] = []
+        for number in range(len(self.places)):
+            at = self.places[(self._turn + number) % len(self.places)]
+            try:
+                joined = await join(self._identity, self._own.signed, at)
+            except (AwayError, RefusedError) as error:
+                told.append(error)
+                if isinstance(error, RefusedError) and self._own.outrun(str(error)):
+                    self._turn += number
+                    break
+                continue
+            self._turn += number + 1
+            log.info("admitted by manager '%s'", joined.manager)
+            return await self._take(joined)
+        kind = RefusedError if all(isinstance(error, RefusedError) for error in told) else AwayError
+        raise kind("; ".join(map(str, told)))
+
+    async def _take(self, joined: Joined) -> Admission:
+        known = self.admission.places if self.admission is not None else {}
+        places: dict[NodeId, IpAddress] = {node_id: ip_address(place) for node_id, place in known.items()}
+        places[joined.manager] = joined.address
+        admission = read_admission(joined.admitted, places, self._networks)
+        had = f"manager:{joined.manager}" in self._book.owners
+        await self._put_managers(admission)
+        if had:  # the manager's node has just forgotten the session
+            await self._book.renew(peer_key(joined.manager))
+        await self._orders.trust(admission.managers)
+        self.admission = admission
+        self._ram.write(_FILE, admission)
+        return admission
+
+    async def _put_managers(self, admission: Admission) -> None:
+        """Raises WordsError, KernelError, NodeError."""
+        changes = {owner: () for owner in self._book.owners if owner.startswith("manager:")}
+        facts = {
+            f"manager:{node_id}": manager_facts(record, admission.places[node_id])
+            for node_id, record in admission.read_records().items()
+            if node_id != self._me and node_id in admission.places
+        }
+        await self._book.set_many({**changes, **facts})
