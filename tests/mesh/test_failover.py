@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.mesh.world import World
+from tests.mesh.world import TWO_HOPS, World
 
 AIM_S = 3.0
 """The gap a stream may see here, on a busy machine; `tests/bench mesh` measures it in earnest."""
@@ -85,7 +85,7 @@ def mended(world: World, relay: str, way: Break) -> Iterator[float]:
 
 
 def download_goes_on(world: World, way: str) -> str:
-    with world.stream("a", "d", 7100, paced=False) as stream:
+    with world.stream("a", "d", 7100, TWO_HOPS, paced=False) as stream:
         first = world.path("a", "d")
         with mended(world, first[1], BREAKS[way]) as broken:
             gap = stream.wait_resumed(broken)
@@ -105,7 +105,7 @@ def download_goes_on(world: World, way: str) -> str:
 
 def half_lost_one_way(world: World) -> str:
     """Not a break, but nobody wants to download over it."""
-    with world.stream("a", "d", 7101) as stream:
+    with world.stream("a", "d", 7101, TWO_HOPS) as stream:
         first = world.path("a", "d")
         with mended(world, first[1], lose_towards("a", 0.5)):
             took = world.wait(lambda: world.path("a", "d") != first, "the session has left the bad way", 20)
@@ -114,7 +114,7 @@ def half_lost_one_way(world: World) -> str:
 
 
 def no_manager_at_all(world: World) -> str:
-    with world.stream("a", "d", 7102) as stream:
+    with world.stream("a", "d", 7102, TWO_HOPS) as stream:
         for job in ("manager", "node"):
             world.host("m").job(job).kill(signal.SIGKILL)
         first = world.path("a", "d")
@@ -131,7 +131,7 @@ def no_manager_at_all(world: World) -> str:
 
 def restarts_drop_nothing(world: World) -> str:
     """Relay and both ends, one after the other, under pings through the session."""
-    with world.session_to("a", "d", 7103, standby=True):
+    with world.session_to("a", "d", 7103, TWO_HOPS, standby=True):
         relay = world.path("a", "d")[1]
         words = ["ping", "-i", "0.01", "-c", "1200", "-q", world.host("d").session_address]
         ping = world.host("a").start(words, name="pings")

@@ -78,7 +78,7 @@ def through(world: World, at: str, to: str) -> tuple[str, str]:
 
 def foreign_destination(world: World) -> str:
     relay = world.host("a")
-    over_a = Policy(via=(NodeId(world.id("a")),))
+    over_a = Policy(via=(NodeId(world.id("a")),), hops_at_most=2)
     with world.session_to("x", "y", 7001, over_a), world.session_to("x", "z", 7002, over_a):
         own, right = through(world, "x", "y")
         _, other = through(world, "x", "z")
@@ -100,7 +100,7 @@ def test_a_route_source_with_another_routes_destination(three_ways: World) -> No
 
 def wrong_neighbour(world: World) -> str:
     relay = world.host("a")
-    over_a = Policy(via=(NodeId(world.id("a")),))
+    over_a = Policy(via=(NodeId(world.id("a")),), hops_at_most=2)
     with world.session_to("x", "y", 7003, over_a):
         own, far = through(world, "x", "y")
         y_key = keys(world, "y").link_key

@@ -46,7 +46,7 @@ from tests.mesh.stream import Stream, open_stream
 UP_WITHIN_S = 60.0
 OPEN_WITHIN_S = 30.0
 T = TypeVar("T", bound=msgspec.Struct)
-RELAYED = Policy(hops_at_least=2)
+RELAYED, TWO_HOPS = Policy(hops_at_least=2), Policy(hops_at_least=2, hops_at_most=2)
 
 
 class World:
@@ -100,7 +100,9 @@ class World:
 
     # waiting
 
-    def wait(self, is_so: Callable[[], object], what: str, within_s: float = UP_WITHIN_S) -> float:
+    def wait(
+        self, is_so: Callable[[], object], what: str, within_s: float = UP_WITHIN_S, pause_s: float = 0.05
+    ) -> float:
         """Until it is so; an error of a node's is not yet. Returns the seconds it took."""
         begin = time.monotonic()
         last: list[str] = [""]
@@ -113,7 +115,7 @@ class World:
                 return False
 
         try:
-            self.lab.wait_until(look, what, within_s)
+            self.lab.wait_until(look, what, within_s, pause_s)
         except Exception as error:
             raise AssertionError(f"{error}{last[0]}") from None
         return time.monotonic() - begin
@@ -184,7 +186,7 @@ class World:
             found.append(self.connect(at, to, service, policy))
             return True
 
-        self.wait(connect, f"'{at}' is connected to '{service}' of '{to}'", OPEN_WITHIN_S)
+        self.wait(connect, f"'{at}' is connected to '{service}' of '{to}'", OPEN_WITHIN_S, 0.5)
         return found[0]
 
     @contextlib.contextmanager
