@@ -17,7 +17,13 @@ SUBJECTS = {
     "mesh": {
         "routes": "tests.benches.routes",
         "throughput": "tests.benches.mesh.throughput",
+        "release": "tests.benches.mesh.release",
+        "hops": "tests.benches.mesh.hops",
         "labels": "tests.benches.mesh.labels",
+        "payload": "tests.benches.mesh.payload",
+        "setup": "tests.benches.mesh.setup",
+        "failover": "tests.benches.mesh.failover",
+        "memory": "tests.benches.mesh.memory",
         "board": "tests.benches.board",
     },
 }

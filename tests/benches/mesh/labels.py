@@ -19,14 +19,14 @@ from tests.services.kernel.words import Label
 
 MANY, ONE_BY_ONE = 100_000, 200
 AT_ONCE = 10_000
-ROUNDS, SECONDS = 9, 3
+ROUNDS, SECONDS = 15, 2
 HOSTS, RELAY = 3, 1
 KINDS = (ours.WIRE, ours.WG)
 
 
 def bench(many: int = MANY, rounds: int = ROUNDS) -> list[Figure]:
     """Some minutes; needs root."""
-    fetch_programs()
+    fetch_programs(newest=True)
     figures: list[Figure] = []
     rows = {name: HOSTS for kind in KINDS for name in (alone(kind), crowded(kind))}
     with run_ground(rows) as ground:
@@ -53,7 +53,7 @@ def crowded(kind: str) -> str:
 def fill(ground: Ground, kind: str, many: int) -> list[Figure]:
     """Gives the relay its labels, and then some more, one after another."""
     hosts = ground.row(crowded(kind))
-    line, agent = ours.Chain(hosts, kind), ground.agent(hosts[RELAY])
+    line, agent = ours.Chain([host.node for host in hosts], kind), ground.agent(hosts[RELAY])
     first = one_by_one(ground, alone(kind), kind)
     labels = crowd(many)
     seconds = 0.0
@@ -79,7 +79,7 @@ def crowd(many: int) -> list[Label]:
 def one_by_one(ground: Ground, row: str, kind: str) -> float:
     """Milliseconds for one label more, the median of many."""
     hosts = ground.row(row)
-    line, agent, dice = ours.Chain(hosts, kind), ground.agent(hosts[RELAY]), random.Random(2)
+    line, agent, dice = ours.Chain([host.node for host in hosts], kind), ground.agent(hosts[RELAY]), random.Random(2)
     added = [line.route(RELAY, Label(dice.getrandbits(80) | 1 << 81)) for _ in range(ONE_BY_ONE)]
     return statistics.median([agent.amend(facts) for facts in added]) * 1e3
 

@@ -28,7 +28,7 @@ from services.kernel.model import (
 from services.kernel.plan import needs
 from tests.benches.mesh.ground import Ground, at, await_answer
 from tests.benches.mesh.pump import PORT
-from tests.laboratory.host import Host
+from tests.laboratory.layout import Node as Place
 from tests.services.kernel.words import SETTINGS, Label, Node, neighbour, own, wired
 
 WIRE, WG = "wire", "wg"
@@ -48,9 +48,9 @@ def ground_facts(node: Node) -> list[Fact]:
 class Chain:
     """The facts of each host of a row. `kind` is that of all its links."""
 
-    def __init__(self, row: Sequence[Host], kind: str) -> None:
+    def __init__(self, row: Sequence[Place], kind: str) -> None:
         self.row, self.kind = row, kind
-        self.nodes = [Node(host.name) for host in row]
+        self.nodes = [Node(place.name) for place in row]
 
     def facts(self, place: int) -> list[Fact]:
         return [*ground_facts(self.nodes[place]), *self.links(place), *self.route(place), *self.session(place)]
@@ -58,7 +58,7 @@ class Chain:
     def links(self, place: int) -> list[Fact]:
         found: list[Fact] = []
         for other in self._neighbours(place):
-            here, there = at(self.row[place], self.row[other]), at(self.row[other], self.row[place])
+            here, there = self._at(place, other), self._at(other, place)
             if self.kind == WG:
                 found += neighbour(self.nodes[other], there)
             else:
@@ -105,6 +105,9 @@ class Chain:
         via = self.nodes[other].wire_address
         return [*found, Route(IPv6Network(there), device, via=via, source=here, mtu=mtu)]
 
+    def _at(self, place: int, seen_from: int) -> str:
+        return self.row[place].address(self.row[seen_from].name)
+
     def _neighbours(self, place: int) -> list[int]:
         return [other for other in (place - 1, place + 1) if 0 <= other < len(self.row)]
 
@@ -128,7 +131,7 @@ def session_facts(other: Node, endpoint: Endpoint | None, mtu: int) -> list[Fact
 def build_chain(ground: Ground, row: str, kind: str) -> str:
     """Returns the address of the last host's end of the session, once it answers the first."""
     hosts = ground.row(row)
-    chain = Chain(hosts, kind)
+    chain = Chain([host.node for host in hosts], kind)
     for place, host in enumerate(hosts):
         ground.agent(host).bring(chain.facts(place))
     target = str(chain.nodes[-1].session_address)
@@ -141,7 +144,7 @@ def build_bare_route(ground: Ground, row: str, kind: str) -> str:
     would let nothing else through. Returns the far end of the route.
     """
     hosts = ground.row(row)
-    chain = Chain(hosts, kind)
+    chain = Chain([host.node for host in hosts], kind)
     for place, host in enumerate(hosts):
         facts = [*own(chain.nodes[place]), *chain.links(place), *chain.route(place)]
         if place in {0, len(hosts) - 1}:

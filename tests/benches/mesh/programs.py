@@ -1,5 +1,9 @@
 """The programs that the mesh is measured with and against, from Debian, the newest of the machine's own release and its
 backports. They are unpacked into a cache folder and nothing is installed: no service of theirs ever starts.
+
+wireguard-go is there twice, since those from 2023 on (with UDP's segmentation offload, hence much faster) confuse the
+addresses of IPv4 and IPv6 peers of one device: nodes, whose manager is on IPv4 and whose routes are IPv6, cannot use
+them.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ PACKAGES = {
 }
 """Program → the package it comes in."""
 
+NEWEST = "wireguard-go"
+"""Apart from the others, for who wants the backports' one."""
+
 FOLDERS = ("usr/sbin", "usr/bin", "sbin", "bin")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 APT_SOURCES = Path("/etc/apt/sources.list")
@@ -35,14 +42,17 @@ def cache_folder() -> Path:
     return top / "skywire-board" / "bench"
 
 
-def fetch_programs() -> None:
-    """Puts them first on this process's PATH. Without apt, what the PATH has already must do."""
+def fetch_programs(*, newest: bool = False) -> None:
+    """Puts them first on this process's PATH; `newest` is the backports' wireguard-go too. Without apt, what the PATH
+    has already must do.
+    """
     folder = cache_folder() / suite()
     if shutil.which("apt-get") and not (folder / "ready").exists():
         tell(f"unpacking {', '.join(sorted(PACKAGES.values()))} of {suite()} and its backports into '{folder}'")
         unpack(folder)
         (folder / "ready").touch()
-    os.environ["PATH"] = with_unpacked(folder, os.environ.get("PATH", os.defpath))
+    before = [folder / "newest"] if newest else []
+    os.environ["PATH"] = with_unpacked([*before, folder / "root"], os.environ.get("PATH", os.defpath))
     libraries = [str(path) for path in (folder / "root").glob("usr/lib/*-linux-gnu*")]
     if libraries:
         os.environ["LD_LIBRARY_PATH"] = ":".join([*libraries, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
@@ -51,20 +61,31 @@ def fetch_programs() -> None:
         raise FileNotFoundError(f"there is no {', '.join(missing)} here (run: apt-get install {' '.join(missing)})")
 
 
-def with_unpacked(folder: Path, path: str) -> str:
-    return ":".join([*(str(folder / "root" / name) for name in FOLDERS), *path.split(":"), "/usr/sbin", "/sbin"])
+def with_unpacked(roots: list[Path], path: str) -> str:
+    """What another part of the same run has put there is taken out."""
+    kept = [place for place in path.split(":") if not place.startswith(str(cache_folder()))]
+    return ":".join([*(str(root / name) for root in roots for name in FOLDERS), *kept, "/usr/sbin", "/sbin"])
 
 
 def unpack(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    for name in ("lists/partial", "archives/partial", "root"):
-        (folder / name).mkdir(parents=True)
+    (folder / "lists/partial").mkdir(parents=True)
     environment = private_apt(folder)
     run(["apt-get", "update", "-qq"], environment)
+    release, packages = f"{suite()}-backports", list(PACKAGES.values())
+    unpack_one(folder, "root", environment, [package for package in packages if package != NEWEST], "-t", release)
+    if shutil.which(NEWEST) is None:
+        unpack_one(folder, "root", environment, [NEWEST], "-t", suite())
+    unpack_one(folder, "newest", environment, [NEWEST], "-t", release)
+
+
+def unpack_one(folder: Path, root: str, environment: dict[str, str], packages: list[str], *options: str) -> None:
+    archives = folder / f"{root}-archives"
+    (archives / "partial").mkdir(parents=True, exist_ok=True)
     words = ["apt-get", "install", "--download-only", "--no-install-recommends", "-qq", "-y"]
-    run([*words, "-t", f"{suite()}-backports", *PACKAGES.values()], environment)
-    for archive in sorted((folder / "archives").glob("*.deb")):
-        run(["dpkg-deb", "--extract", str(archive), str(folder / "root")], environment)
+    run([*words, "-o", f"Dir::Cache::archives={archives}", *options, *packages], environment)
+    for archive in sorted(archives.glob("*.deb")):
+        run(["dpkg-deb", "--extract", str(archive), str(folder / root)], environment)
 
 
 def private_apt(folder: Path) -> dict[str, str]:
@@ -77,7 +98,6 @@ def private_apt(folder: Path) -> dict[str, str]:
     settings = {
         "Dir::Etc::sourcelist": str(sources),
         "Dir::State::lists": str(folder / "lists"),
-        "Dir::Cache::archives": str(folder / "archives"),
         "Dir::Cache::pkgcache": "",
         "Dir::Cache::srcpkgcache": "",
         "Acquire::Languages": "none",
@@ -110,11 +130,12 @@ def run(words: list[str], environment: dict[str, str]) -> str:
 
 
 def version_of(program: str) -> str:
-    """The package version of a program that we unpacked, else what dpkg knows."""
-    package = PACKAGES[program]
-    archives = sorted((cache_folder() / suite() / "archives").glob(f"{package}_*.deb"))
-    if archives:
-        return archives[-1].name.split("_")[1]
+    """The package version of what the PATH has."""
+    package, found = PACKAGES[program], Path(shutil.which(program) or "")
+    for root in ("root", "newest"):
+        if found.is_relative_to(cache_folder() / suite() / root):
+            archives = sorted((cache_folder() / suite() / f"{root}-archives").glob(f"{package}_*.deb"))
+            return archives[-1].name.split("_")[1]
     words = ["dpkg-query", "--show", "--showformat=${Version}", package]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
     return done.stdout.strip() or "unknown"

@@ -52,11 +52,19 @@ def listen(host: Host) -> None:
 
 
 def pump(
-    source: Host, address: str, *, streams: int, namespaces: list[str], seconds: int = 0, gigabytes: float = 0
+    source: Host,
+    address: str,
+    *,
+    streams: int,
+    namespaces: list[str],
+    seconds: int = 0,
+    gigabytes: float = 0,
+    port: int = PORT,
 ) -> Flow:
     """For so many seconds, or until so much has gone through; with the machine's CPU time meanwhile."""
     amount = ["--time", str(seconds)] if seconds else ["--bytes", str(int(gigabytes * 1e9 / streams))]
-    words = ["iperf3", "--client", address, "--parallel", str(streams), "--json", "--connect-timeout", "5000", *amount]
+    words = ["iperf3", "--client", address, "--port", str(port), "--parallel", str(streams), *amount]
+    words += ["--json", "--connect-timeout", "5000"]
     watch = Stopwatch(namespaces)
     done = source.run(words, check=False, timeout_s=600 if gigabytes else seconds + SPARE_S)
     use = watch.read()

@@ -17,7 +17,7 @@ from tests.benches.mesh.progress import tell
 from tests.benches.mesh.pump import Flow, listen, pump
 
 STREAMS = (1, 4)
-ROUNDS, SECONDS = 7, 4
+ROUNDS, SECONDS = 9, 3
 CHAIN, HOP = 4, 2
 WIRE, WG, DIRECT = "wire", "wg", "direct"
 YGG_TCP, YGG_TLS, TINC, BARE, BARE_KERNEL = "ygg-tcp", "ygg-tls", "tinc", "bare", "bare-kernel"
@@ -69,9 +69,11 @@ def builders() -> dict[str, Callable[[Ground], str]]:
     }
 
 
-def bench(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Figure]:
-    """About a minute a round; needs root. Where the kernel has WireGuard, ours uses it, and its ceiling is added."""
-    fetch_programs()
+def bench(rounds: int = ROUNDS, seconds: int = SECONDS, *, newest: bool = True) -> list[Figure]:
+    """With the newest wireguard-go. Most of a minute a round; needs root. Where the kernel has WireGuard, ours uses it,
+    and its ceiling is added.
+    """
+    fetch_programs(newest=newest)
     tell(f"load before: {', '.join(f'{load:.2f}' for load in os.getloadavg())}")
     with run_ground(HOSTS) as ground:
         in_kernel = peers.has_kernel_wireguard(ground.row(BARE)[0])
