@@ -16,7 +16,9 @@ from services.manager.errors import BusError, ConflictError
 
 T = TypeVar("T")
 
-LIST_WITHIN_S = 30.0
+STEP_WITHIN_S = 5.0
+"""To the next key of a list. A consumer whose server died says nothing more: the list is asked for again."""
+
 OPEN_WITHIN_S = 60.0
 GO_ON_WITHIN_S = 30.0
 """What may be asked twice is, for so long: when a server dies, its streams choose another leader first, which takes 4
@@ -80,16 +82,16 @@ class Bucket:
         watcher = await _told(self._values.watch(below, ignore_deletes=True), what)
         found: dict[str, Entry] = {}
         try:
-            async with asyncio.timeout(LIST_WITHIN_S):
-                async for entry in watcher:
-                    if entry is None:
-                        break
-                    found[entry.key] = Entry(entry.value or b"", entry.revision or 0)
+            while True:
+                async with asyncio.timeout(STEP_WITHIN_S):
+                    entry = await anext(watcher)
+                if entry is None:
+                    return found
+                found[entry.key] = Entry(entry.value or b"", entry.revision or 0)
         except TimeoutError:
-            raise BusError(f"cannot {what}: no end of it within {LIST_WITHIN_S:g} s") from None
+            raise BusError(f"cannot {what}: no end of it within {STEP_WITHIN_S:g} s") from None
         finally:
             await _told(watcher.stop(), what)  # type: ignore[no-untyped-call]
-        return found
 
     async def follow(
         self, below: str = ">", listed: Callable[[], None] | None = None
@@ -202,5 +204,5 @@ async def _told(asked: Awaitable[T], what: str) -> T:
     except (nats.js.errors.BadRequestError, nats.js.errors.InvalidKeyError) as error:
         kind = BusError if getattr(error, "err_code", 0) in _FORMING else _RefusedError
         raise kind(f"cannot {what}: {error}") from None
-    except (nats.errors.Error, OSError, TimeoutError) as error:
+    except (nats.errors.Error, OSError, TimeoutError, asyncio.InvalidStateError) as error:
         raise BusError(f"cannot {what}: {error or 'no answer in time'}") from None

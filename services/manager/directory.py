@@ -48,6 +48,11 @@ class Directory:
         found = [key for key in self._offers if (not name or key[1] == name) and (not node_id or key[0] == node_id)]
         return [self._offers[key] for key in sorted(found, key=lambda key: (key[1], key[0]))]
 
+    def forget(self, node_id: NodeId) -> None:
+        """It was expelled; the bucket says so a moment later."""
+        for key in [key for key in self._offers if key[0] == node_id]:
+            del self._offers[key]
+
     async def take_all(self, node_id: NodeId, data: bytes) -> None:
         """Everything that a node offers now; what is missing is withdrawn. Raises WordsError, BusError."""
         offered = decode(data, tuple[bytes, ...], f"services of node '{node_id}'")

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
@@ -58,8 +59,19 @@ class Expulsion:
             raise RefusedError(f"'{node_id}' is a manager's own node: take the manager out of the cluster instead")
         now = int(time.time())
         body = msgspec.Raw(msgspec.json.encode({"reason": reason}))
-        await self._store.expel(node_id, reason)
-        await self._store.append(LedgerEntry(f"expelled-{node_id}-{now}", "expelled", node_id, now, body))
+        entry = LedgerEntry(f"expelled-{node_id}-{now}", "expelled", node_id, now, body)
+        await asyncio.gather(self._store.expel(node_id, reason), self._store.append(entry))
+        self._keep(self._forget(node_id))
+
+    async def _forget(self, node_id: NodeId) -> None:
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                await self._store.forget(node_id)
+            except BusError as error:
+                if not left:
+                    log.warning("node '%s' is out, but not all of it is forgotten: %s", node_id, error)
+            else:
+                return
 
     async def tell(self, node_id: NodeId) -> None:
         """All who are out, to one node. Raises HopError, BusError."""
@@ -80,9 +92,12 @@ class Expulsion:
 
     def _start(self, expelled: list[NodeId]) -> None:
         for other in self._registry.nodes:
-            task = asyncio.get_running_loop().create_task(self._keep_telling(other, expelled))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(self._keep_telling(other, expelled))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _keep_telling(self, node_id: NodeId, expelled: list[NodeId]) -> None:
         for left in range(TRIES - 1, -1, -1):

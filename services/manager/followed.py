@@ -18,6 +18,7 @@ Follow = Callable[[Callable[[], None]], AsyncIterator[tuple[str, bytes | None]]]
 """Given what to call between what is there and what comes (`store.follow`)."""
 
 LISTED_WITHIN_S = 60.0
+STEP_WITHIN_S = 8.0
 AGAIN_S = 1.0
 ANEW_S = 600.0
 """Also without a reason: a consumer whose server died without a word is one that says nothing."""
@@ -64,9 +65,25 @@ class Followed:
                 await asyncio.sleep(AGAIN_S)
 
     async def _hear(self) -> None:
-        async with contextlib.aclosing(self._follow(self._listed.set)) as changes:  # type: ignore[type-var]
-            async for key, value in changes:
-                try:
-                    self._take(key, value)
-                except ManagerError as error:
-                    log.warning("'%.100s' of bucket '%s': %s", key, self._name, error)
+        """Raises BusError also where a list does not go on: a consumer whose server died says nothing more."""
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(STEP_WITHIN_S) as limit:
+
+                def listed() -> None:
+                    limit.reschedule(None)
+                    self._listed.set()
+
+                async with contextlib.aclosing(self._follow(listed)) as changes:  # type: ignore[type-var]
+                    async for key, value in changes:
+                        if limit.when() is not None:
+                            limit.reschedule(clock() + STEP_WITHIN_S)
+                        self._put(key, value)
+        except TimeoutError:
+            raise BusError(f"no end of the list within {STEP_WITHIN_S:g} s") from None
+
+    def _put(self, key: str, value: bytes | None) -> None:
+        try:
+            self._take(key, value)
+        except ManagerError as error:
+            log.warning("'%.100s' of bucket '%s': %s", key, self._name, error)

@@ -110,6 +110,7 @@ class Manager:
         await self._open_door()
         await self._open_office()
         self.engine.bus.on_back = self._take_back
+        self.engine.server.on_peer_gone = self._take_back
         self._undo.push_async_callback(self._stop_mending)
 
     async def _check_local(self) -> None:
@@ -128,6 +129,7 @@ class Manager:
         self._undo.push_async_callback(self.keeper.stop)
         await self.book.start(store)
         self._undo.push_async_callback(self.book.stop)
+        registry.on_expelled.append(self.directory.forget)
         await self.directory.start()
         self._undo.push_async_callback(self.directory.stop)
         orders = Orders(self.identity, bus, lease)
@@ -158,12 +160,12 @@ class Manager:
         engine.intake.handle("ask", self.desk.take)
 
     async def _stop_mending(self) -> None:
-        self.engine.bus.on_back = None
+        self.engine.bus.on_back = self.engine.server.on_peer_gone = None
         if self._mending is not None:
             await end_tasks([self._mending])
 
     def _take_back(self) -> None:
-        """The bus was away."""
+        """The bus was away, or a part of it: what was followed there says nothing more."""
         if self._mending is None or self._mending.done():
             self._mending = asyncio.get_running_loop().create_task(self._mend())
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from services.manager.errors import EngineError
@@ -33,6 +34,7 @@ LINES_PER_S, LINES_AT_ONCE = 2.0, 100
 """Of its log: it writes a line for each thing a hostile client tries, and a card is not for that."""
 
 _READY = b"Server is ready"
+_PEER_GONE = b"Router connection closed"
 _MEMORY_LIMIT = "48MiB"
 """Of Go's heap: the collector works harder near it, nothing is refused."""
 
@@ -49,6 +51,8 @@ class NatsServer:
         self._ready = asyncio.Event()
         self._last: deque[str] = deque(maxlen=5)
         self._telling = Limits(LINES_PER_S, LINES_AT_ONCE)
+        self.on_peer_gone: Callable[[], None] | None = None
+        """Called when another server of the cluster is away."""
 
     @property
     def pid(self) -> int | None:
@@ -141,6 +145,8 @@ class NatsServer:
                 self._last.append(text)
             if _READY in line:
                 self._ready.set()
+            if _PEER_GONE in line and self.on_peer_gone is not None:
+                self.on_peer_gone()
 
 
 def kept_accounts(folder: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from services.keys import Identity
 from services.manager import api_words as words
 from services.manager import tables
 from services.manager.config import Config, load_config
-from services.manager.errors import LocalNodeError, RefusedError
+from services.manager.errors import BusError, LocalNodeError, RefusedError
 from services.manager.manager import Manager
 from services.notify import notify
 from services.secrecy import hide_process
@@ -73,17 +73,18 @@ async def _serve(identity: Identity, config: Config, signal: SignalClient) -> No
 
 
 async def _started(identity: Identity, config: Config, signal: SignalClient) -> Manager:
-    """As soon as the node beside it is there."""
+    """As soon as the node beside it is there, and in a cluster enough of the others."""
     said = ""
     while True:
         manager = Manager(identity, config)
         try:
             await manager.start()
-        except LocalNodeError as error:
+        except (LocalNodeError, BusError) as error:
+            whom = "the node here" if isinstance(error, LocalNodeError) else "the bus"
             if str(error) != said:
-                log.warning("waits for the node here: %s", error)
+                log.warning("waits for %s: %s", whom, error)
             said = str(error)
-            signal.status = f"waits for the node here: {error}"
+            signal.status = f"waits for {whom}: {error}"
             await asyncio.sleep(AGAIN_S)
             continue
         return manager

@@ -210,15 +210,18 @@ class Store:
     # expulsion
 
     async def expel(self, node_id: NodeId, reason: str) -> None:
-        """Forgets all of it; the `gate` closes its connections."""
+        """From now on; the `gate` closes its connections, `forget` does the rest."""
         words = Expelled(int(time.time()), reason)
         await self._expelled.put(_check_id(node_id), msgspec.json.encode(words))
+
+    async def forget(self, node_id: NodeId) -> None:
+        """All of a node."""
         await self.disallow(node_id)
+        for bucket in (self._links, self._nodes, self._members):
+            await bucket.delete(_check_id(node_id))
         for bucket, below in ((self._labels, f"{node_id}.*"), (self._services, f"{node_id}.*")):
             for key in await bucket.all(below):
                 await bucket.delete(key)
-        for bucket in (self._links, self._nodes, self._members):
-            await bucket.delete(node_id)
 
     async def is_expelled(self, node_id: NodeId) -> bool:
         return await self._expelled.get(_check_id(node_id)) is not None

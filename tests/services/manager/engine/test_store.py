@@ -47,6 +47,7 @@ def test_what_was_reported_is_there_until_its_node_is_expelled(tmp_path: Path) -
             await store.forget_label(node.node_id, ROUTES[0])
             assert len(await store.labels(node.node_id)) == 1
             await store.expel(node.node_id, "a test")
+            await store.forget(node.node_id)
             assert await store.record(node.node_id) is None
             assert set(await store.links()) == {other.node_id}
             assert [service.node_id for service in await store.services()] == [other.node_id]
@@ -93,6 +94,7 @@ def test_followers_hear_what_is_there_and_what_comes(tmp_path: Path) -> None:
                 await store.put_links(you, links_of(you, me))
                 assert await anext(heard) == (you, links_of(you, me))
                 await store.expel(me, "a test")
+                await store.forget(me)
                 assert await anext(heard) == (me, None)
 
     run(test())
