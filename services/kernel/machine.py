@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
-from services.kernel import sysctl
+from services.kernel import sysctl, wireguard_go
 from services.kernel.errors import AbsentError, DoorError
 from services.kernel.fib import Fib
 from services.kernel.meter import Pair
@@ -113,6 +113,10 @@ class Machine:
 
     def refusals(self) -> dict[str, Count]:
         return self._nft.refusals()
+
+    def find_flaw(self) -> str:
+        """What is known to be wrong with this machine's WireGuard, or nothing."""
+        return wireguard_go.find_flaw() if isinstance(self._tunnels, Uapi) else ""
 
     def traffic(self, device: str) -> list[Traffic]:
         return self._tunnels.traffic(device)

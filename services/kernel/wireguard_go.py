@@ -5,6 +5,7 @@ socket: a restart drops no packet. It ends when its interface is removed.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,32 @@ from services.kernel.errors import DoorError
 PROGRAM = "wireguard-go"
 SOCKETS = Path("/var/run/wireguard")
 DEADLINE_S = 15.0
+
+
+MIXING = 20230000
+"""Of this date on, one that has sent to an IPv4 endpoint sends the next packet to an IPv6 one astray."""
+
+_VERSION = re.compile(r"wireguard-go v\d+\.\d+\.(\d{8})\b")
+
+
+def find_flaw() -> str:
+    """What is wrong with the installed one, or nothing."""
+    try:
+        words = [PROGRAM, "--version"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return judge(done.stdout)
+
+
+def judge(told: str) -> str:
+    found = _VERSION.search(told)
+    if found is None or int(found[1]) < MIXING:
+        return ""
+    return (
+        f"'{found[0]}' mixes up IPv4 and IPv6 endpoints: sessions may not come up (use a kernel with WireGuard, or "
+        "Debian bookworm's wireguard-go 0.0.20220316)"
+    )
 
 
 def start(name: str) -> None:

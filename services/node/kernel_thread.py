@@ -67,6 +67,9 @@ class Kernel:
     async def counters(self) -> dict[Pair, Count]:
         return await self._do(lambda: self._opened().counters(), DEADLINE_S)
 
+    async def find_flaw(self) -> str:
+        return await self._do(lambda: self._opened().find_flaw(), DEADLINE_S)
+
     async def refusals(self) -> dict[str, Count]:
         return await self._do(lambda: self._opened().refusals(), DEADLINE_S)
 

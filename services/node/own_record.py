@@ -10,11 +10,11 @@ import logging
 import re
 import time
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 
 import msgspec
 
+from services import __version__
 from services.kernel.model import Endpoint
 from services.keys import Identity
 from services.manager.record import MAX_ENDPOINTS, NodeRecord, make_record, sign_record
@@ -81,15 +81,8 @@ class OwnRecord:
             self._identity,
             sequence,
             tuple(islice(dict.fromkeys(told), MAX_ENDPOINTS)),
-            _version(),
+            __version__,
             relays=config.relays,
             session_port=config.session_port,
             wires=tuple(wires[:MAX_ENDPOINTS]),
         )
-
-
-def _version() -> str:
-    try:
-        return version("skywire-board")
-    except PackageNotFoundError:
-        return ""

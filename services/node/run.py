@@ -126,6 +126,8 @@ class Node:
         self.own.refresh(own_addresses())
         await self.kernel.start()
         self._undo.push_async_callback(self.kernel.close)
+        if flaw := await self.kernel.find_flaw():
+            self.troubles.note(flaw)
         await self.book.set("own", self._own_facts)
         await self.links.restore()
         await self.labels.restore()

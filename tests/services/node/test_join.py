@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from services.node.errors import AwayError, RefusedError
 from services.node.join import join
 from services.node.kept import Kept
 from services.node.own_record import HIGHEST, OwnRecord
+from tests.services.kernel.hosts import ROOT
 
 ME, MANAGER, STRANGER = (Identity(new_seed()) for _ in range(3))
 RECORD = sign_record(ME, make_record(ME, 1, (), "1"))
@@ -152,4 +154,5 @@ def test_the_records_sequence_rises_with_each_change_and_outlives_the_process(tm
     assert OwnRecord(ME, Config(relays=True), card).record.sequence == first + 71
     assert again.outrun(f"sent record 1, and {'9' * 18} is known")
     assert again.record.sequence == HIGHEST + 1
+    assert again.record.version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert OwnRecord(STRANGER, Config(), card).record.node_id == STRANGER.node_id
