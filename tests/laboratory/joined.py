@@ -1,33 +1,55 @@
-"""Whether a host's node has joined the mesh and how its links are, asked over its own socket, which is reached through
-the host's /run: no process has to be started for a question.
+"""What the laboratory asks of nodes and managers until its hosts are one mesh: over their own sockets, which are
+reached through each host's /run, so that no process has to be started for a question.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from services.node.api_words import GetStatus, Status
+from services.manager.api_words import Done, SetName
+from services.manager.client import ask
+from services.manager.errors import ManagerError
+from services.node.api_words import Connect, Connected, GetStatus, Status
 from services.node.client import Line
 from services.node.errors import NodeError
 from tests.laboratory.host import Host
 
-SOCKET, MANAGER_SOCKET = "/run/skywire/node.sock", "/run/skywire/manager.sock"
+NODE_SOCKET, MANAGER_SOCKET = "/run/skywire/node.sock", "/run/skywire/manager.sock"
 ANSWER_WITHIN_S = 20.0
 
 
 def node_socket(host: Host) -> Path:
-    return host.outside(SOCKET)
+    return host.outside(NODE_SOCKET)
 
 
 def manager_socket(host: Host) -> Path:
     return host.outside(MANAGER_SOCKET)
 
 
-def why_not(host: Host) -> str:
-    """Empty where it has joined."""
+def not_joined(host: Host) -> str:
+    """Why it has not joined; empty where it has."""
     try:
         with Line(node_socket(host), ANSWER_WITHIN_S) as line:
             status = line.ask(GetStatus(), Status)
     except (NodeError, OSError) as error:
         return str(error)
     return "" if status.is_connected else status.summary
+
+
+def not_named(manager: Host, host: Host) -> str:
+    """Why the managers do not vouch for the host's name; empty where they do."""
+    try:
+        ask(SetName(host.name, host.node_id), Done, manager_socket(manager))
+    except (ManagerError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def not_connected(host: Host, other: Host, service: str) -> str:
+    """Why there is no session for that service; empty where there is."""
+    try:
+        with Line(node_socket(host), ANSWER_WITHIN_S) as line:
+            line.ask(Connect(other.node_id, service), Connected)
+    except (NodeError, OSError) as error:
+        return str(error)
+    return ""

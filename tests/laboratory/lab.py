@@ -18,9 +18,9 @@ from tests.laboratory import commands, machine
 from tests.laboratory.cable import CableHandle
 from tests.laboratory.errors import LabError, NotReadyError
 from tests.laboratory.host import TREE, Host
-from tests.laboratory.joined import why_not
+from tests.laboratory.joined import not_connected, not_joined, not_named
 from tests.laboratory.layout import Network, Role, lay_out
-from tests.laboratory.mesh import CLUSTER_SECRET, World, files_of, programs_of
+from tests.laboratory.mesh import CLUSTER_SECRET, VISCRIPT_SERVICE, World, files_of, programs_of
 from tests.laboratory.model import MeshKind, Program, Quality, Topology
 from tests.laboratory.residents import Resident, draw_residents
 from tests.laboratory.sweep import make_name, sweep, sweep_lab
@@ -169,16 +169,33 @@ class Lab:
                 self.notes.append(f"on '{host.name}' {error}")
 
     def _await_mesh(self, tell: Tell, *, keep_going: bool) -> None:
-        """Until every node has joined."""
+        """Until every node has joined and goes by its host's name. Where viscript runs, the first commands the rest."""
+        hosts, managers = self.hosts, self.topology.mesh.managers
+        for host in hosts:
+            self._await(lambda host=host: not_joined(host), f"'{host.name}' does not join", keep_going)  # type: ignore[misc]
+        tell(f"mesh: {len(hosts)} nodes have joined")
+        manager = self._hosts[managers[0]]
+        for host in hosts:
+            self._await(lambda host=host: not_named(manager, host), f"'{host.name}' gets no name", keep_going)  # type: ignore[misc]
+        if self.topology.mesh.plain:
+            return
+        for host in hosts[1:]:
+            self._await(
+                lambda host=host: not_connected(hosts[0], host, VISCRIPT_SERVICE),  # type: ignore[misc]
+                f"'{host.name}' is not commanded",
+                keep_going,
+            )
+        tell(f"mesh: {hosts[0].name} commands all boards")
+
+    def _await(self, why_not: Callable[[], str], what: str, keep_going: bool) -> None:
+        """Until there is no reason why not. With `keep_going` the last one is noted."""
         deadline = time.monotonic() + JOIN_WITHIN_S
-        for name in self.residents:
-            while (why := why_not(self._hosts[name])) and time.monotonic() < deadline:
-                time.sleep(PAUSE_S)
-            if why and not keep_going:
-                raise NotReadyError(f"'{name}' does not join the mesh: {why}")
-            if why:
-                self.notes.append(f"'{name}' does not join the mesh: {why}")
-        tell(f"mesh: {len(self.residents)} nodes have joined")
+        while (why := why_not()) and time.monotonic() < deadline:
+            time.sleep(PAUSE_S)
+        if why and not keep_going:
+            raise NotReadyError(f"{what}: {why}")
+        if why:
+            self.notes.append(f"{what}: {why}")
 
 
 @contextlib.contextmanager

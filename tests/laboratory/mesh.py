@@ -15,6 +15,7 @@ from tests.laboratory.residents import SEED, Resident
 
 JOIN_PORT = 7997
 VISCRIPT_PORT = 7998
+VISCRIPT_SERVICE = "viscript"
 CLUSTER_SECRET = "manager/cluster.secret"  # a file's name
 NODE = ("node", "run", "--config", "${dir}/node.yaml")
 MANAGER = ("manager", "run", "--config", "${dir}/manager.yaml")
@@ -48,7 +49,7 @@ def files_of(world: World, host: str) -> dict[str, str]:
     if host in world.managers:
         files["manager.yaml"] = _text(_manager(world, host))
     if not world.topology.mesh.plain:
-        files["config.yaml"] = _text({"apps": _apps(host in world.managers)})
+        files["config.yaml"] = _text({"apps": _apps(world, host)})
         files["cluster.yaml"] = _text(_cluster(world, host))
     return files
 
@@ -90,27 +91,34 @@ def _manager(world: World, host: str) -> dict[str, object]:
     }
 
 
-def _apps(is_manager: bool) -> dict[str, object]:
+def _apps(world: World, host: str) -> dict[str, object]:
     always = {"daemon": True, "autostart": True, "restart": "always", "stop_timeout_s": 20}
     apps: dict[str, object] = {
         "node": {"desc": "This board's node of the mesh", "path": "bin/node", "default_args": list(NODE[1:]), **always},
-        "mesh": {
-            "desc": "Looks at the mesh and uses it: start -a mesh links",
-            "path": "bin/node",
-            "default_args": ["status"],
-        },
         "apptracker": {
             "desc": "Directory of applications, with leases",
             "daemon": True,
             "path": "bin/apptracker",
             "default_args": ["127.0.0.1:20000"],
         },
+        "mesh": {"desc": "Uses the mesh: start -a mesh links", "path": "bin/node", "default_args": ["status"]},
+        "sh": {"desc": "Any command on this board: start -a sh -c 'ip address'", "path": "/bin/sh"},
     }
-    if is_manager:
+    if host in world.managers:
         apps["manager"] = {
             "desc": "Admits nodes and computes routes",
             "path": "bin/manager",
             "default_args": list(MANAGER[1:]),
+            "after": ["node"],
+            **always,
+        }
+    first = world.topology.hosts[0]
+    if host != first:
+        words = ["publish", VISCRIPT_SERVICE, str(VISCRIPT_PORT), "--to", world.residents[first].node_id]
+        apps["operator-door"] = {
+            "desc": f"Lets {first} command this board",
+            "path": "bin/node",
+            "default_args": words,
             "after": ["node"],
             **always,
         }
