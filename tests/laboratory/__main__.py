@@ -92,7 +92,7 @@ def tell(text: str) -> None:
 def print_table(lab: Lab, seconds: float) -> None:
     rows = [("HOST", "ADDRESSES", "SESSION ADDRESS" if lab.residents else "NAMESPACE")]
     for node in lab.network.nodes.values():
-        addresses = ", ".join(str(port.address.ip) for port in node.ports if port.address)
+        addresses = shortened([str(port.address.ip) for port in node.ports if port.address])
         if addresses:
             own = lab.residents[node.name].address if node.name in lab.residents else ""
             rows.append((node.name, addresses, own if lab.residents else lab.namespace(node.name)))
@@ -109,6 +109,10 @@ def print_table(lab: Lab, seconds: float) -> None:
     for hint in lab.topology.hints:
         print(f"  {fill(hint, lab.hosts[0].facts)}")
     sys.stdout.flush()
+
+
+def shortened(addresses: list[str]) -> str:
+    return ", ".join(addresses if len(addresses) <= 3 else [*addresses[:2], f"{len(addresses) - 2} more"])
 
 
 def described(lab: Lab, seconds: float) -> dict[str, object]:

@@ -196,8 +196,8 @@ def test_who_is_not_on_the_list_gets_no_session(three_ways: World) -> None:
 
 def injected_into_a_wire(world: World) -> str:
     victim = world.host("a")
-    wires = {link.device for link in world.links("a") if link.node_id == world.id("b")}
-    (device,) = wires
+    world.wait(lambda: "b" in world.links_up("a"), "'a' has a link to 'b'")
+    (device,) = {link.device for link in world.links("a") if link.node_id == world.id("b")}
     assert device.startswith("sky-w")
     vni = int(device.removeprefix("sky-w"), 16)
     before = dropped(victim)["injected"]
