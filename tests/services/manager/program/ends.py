@@ -63,9 +63,9 @@ class Node:
             self.identity, make_record(self.identity, self.sequence, ("192.0.2.7:51820",), "1", **options)
         )
 
-    async def join(self, port: int, token: str = "", manager: NodeId | None = None) -> Admitted:
+    async def join(self, port: int, token: str = "", source: str = "127.0.0.1") -> Admitted:
         """Raises JoinError."""
-        return await knock(port, NodeEnd(self.identity, self.record(), token, manager))
+        return await knock(port, NodeEnd(self.identity, self.record(), token), source)
 
     async def connect(self, admitted: Admitted) -> None:
         self.managers = admitted.managers
@@ -147,8 +147,8 @@ def neighbours_of(words: asks.Neighbours) -> dict[NodeId, str]:
     return {node_id: words.seen.get(node_id, "") for node_id in ids}
 
 
-async def knock(port: int, end: NodeEnd) -> Admitted:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def knock(port: int, end: NodeEnd, source: str = "127.0.0.1") -> Admitted:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         async with asyncio.timeout(JOINED_WITHIN_S):
             writer.write(end.begin())

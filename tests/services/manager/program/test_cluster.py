@@ -202,7 +202,7 @@ async def put_out(bad: Node, left: list[Process]) -> None:
 
 
 async def until_row(one: Process, node: Node, *, is_there: bool) -> None:
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + GO_ON_WITHIN_S
     while (node.id in {row["node_id"] for row in (await one.command("nodes"))["nodes"]}) != is_there:
         assert time.monotonic() < give_up, (node.id, is_there)
         await asyncio.sleep(0.1)
