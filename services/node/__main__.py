@@ -40,10 +40,11 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         from services.kernel.errors import KernelError
         from services.node.errors import NodeError
+        from viscript.signal.errors import SignalError
 
         try:
             return super().invoke(ctx)
-        except (IdentityError, SettingsError, NodeError, KernelError) as error:
+        except (IdentityError, SettingsError, NodeError, KernelError, SignalError) as error:
             print(f"node: {error}", file=sys.stderr)
             sys.exit(1)
 

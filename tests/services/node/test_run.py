@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import time
@@ -14,6 +15,9 @@ from services.manager.record import make_record, sign_record
 from tests.services.kernel.hosts import DEADLINE_S, ROOT
 from tests.services.node.conftest import MakeNodes
 from tests.services.node.world import LINK_PORT, Node, introduce, lay_route
+from viscript.signal import SignalServer
+from viscript.signal.model import Address
+from viscript.signal.settings import make_environment
 
 HOLE = """table inet hole {
   chain in { type filter hook prerouting priority -500; udp dport 51820 drop; }
@@ -135,3 +139,23 @@ def test_a_liar_holds_no_link(make_nodes: MakeNodes) -> None:
     status = b.waits(lambda status: status.links_up == 1)
     assert any("claims the link key" in trouble.what for trouble in status.troubles)
     assert f"link to '{liar.node_id}'" not in b.log.read_text()
+
+
+def test_viscript_sees_whether_the_mesh_works_and_ends_the_node(make_nodes: MakeNodes) -> None:
+    (node,) = make_nodes("a")
+    place = node.folder / "signal"
+
+    async def main() -> None:
+        server = SignalServer()
+        await server.start_unix(place)
+        try:
+            await asyncio.to_thread(lambda: node.start(**make_environment(Address("127.0.0.1", 1), 7, place)))
+            await server.wait_connected(7, DEADLINE_S)
+            assert (await server.report(7)).status == "NOT working: no manager is configured"
+            await server.shutdown(7)
+            assert await asyncio.to_thread(node.wait_end) == 0
+        finally:
+            await server.close()
+
+    asyncio.run(main())
+    assert node.host.pings(node.session_address)

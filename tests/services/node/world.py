@@ -5,12 +5,13 @@ what a node keeps of them in its RAM folder.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -87,9 +88,13 @@ class Node:
 
     # its process
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
         """Returns when it says that it is ready."""
-        self._process = start(self.host, self.words("run"), self.log)
+        self._process = start(self.host, self.words("run"), self.log, environment)
+
+    def wait_end(self) -> int:
+        assert self._process is not None
+        return self._process.wait(DEADLINE_S)
 
     @property
     def log(self) -> Path:
@@ -108,7 +113,7 @@ class Node:
     def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
         self._process.send_signal(number)
-        return self._process.wait(DEADLINE_S)
+        return self.wait_end()
 
     def words(self, command: str) -> list[str]:
         return [sys.executable, "-m", "services.node", command, "--config", str(self.config)]
@@ -142,21 +147,25 @@ class Manager:
             self._process.wait(DEADLINE_S)
 
 
-def start(host: Host, words: list[str], log: Path) -> subprocess.Popen[bytes]:
+def start(
+    host: Host, words: list[str], log: Path, environment: Mapping[str, str] = os.environ
+) -> subprocess.Popen[bytes]:
     """A program that tells when it is ready."""
     place = log.with_name("notify")
     place.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, log.open("ab") as errors:
         told.bind(str(place))
-        told.settimeout(DEADLINE_S)
-        environment = {**os.environ, "NOTIFY_SOCKET": str(place)}
-        started = subprocess.Popen([*host.inside(), f"--wdns={ROOT}", *words], env=environment, stderr=errors)
+        told_where = {**os.environ, **environment, "NOTIFY_SOCKET": str(place)}
+        started = subprocess.Popen([*host.inside(), f"--wdns={ROOT}", *words], env=told_where, stderr=errors)
+        ended = os.pidfd_open(started.pid)
         try:
-            assert told.recv(64) == b"READY=1"
-        except TimeoutError:
+            readable, _, _ = select.select([told.fileno(), ended], [], [], DEADLINE_S)
+        finally:
+            os.close(ended)
+        if told.fileno() not in readable or told.recv(64) != b"READY=1":
             started.kill()
             started.wait(DEADLINE_S)
-            raise AssertionError(log.read_text()) from None
+            raise AssertionError(log.read_text())
     return started
 
 
