@@ -244,14 +244,15 @@ def _link(state: LinkState) -> words.LinkState:
 
 
 def _session(session: Session, pilot: Pilot | None, figure: Traffic | None) -> words.SessionState:
-    routes = [*session.routes, *([DIRECT] if session.direct and session.active == DIRECT else [])]
+    active = pilot.paths.active if pilot is not None else session.active
+    routes = [*session.routes, *([DIRECT] if session.direct and active == DIRECT else [])]
     return words.SessionState(
         session.node_id,
         str(session_address(session.node_id)),
         session.is_initiator,
         session.services,
         session.policy,
-        tuple(_path(session, route, pilot) for route in routes),
+        tuple(_path(session, route, active, pilot) for route in routes),
         session.mtu,
         session.switches,
         session.opened_unix_s,
@@ -261,7 +262,7 @@ def _session(session: Session, pilot: Pilot | None, figure: Traffic | None) -> w
     )
 
 
-def _path(session: Session, route: str, pilot: Pilot | None) -> words.PathState:
+def _path(session: Session, route: str, active: str, pilot: Pilot | None) -> words.PathState:
     """What is measured is known at the initiator alone."""
     way = pilot.paths.ways.get(route) if pilot is not None else None
     told = next((told for told in session.ways if told.route == route), None)
@@ -269,7 +270,7 @@ def _path(session: Session, route: str, pilot: Pilot | None) -> words.PathState:
         route,
         told.nodes if told is not None else (),
         str(session.far(route)) if route else session.direct[0],
-        route == session.active,
+        route == active,
         way.is_up if way is not None else True,
         way.rtt_s / 2 if way is not None else 0.0,
         way.loss if way is not None else 0.0,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
+from services import __version__
 from services.addresses import session_address
 from services.keys import Identity, NodeId
 from services.manager.ending import end_tasks
@@ -98,7 +98,7 @@ class Ends:
         return Status(
             self._me,
             str(session_address(self._me)),
-            _version(),
+            __version__,
             self._started_unix_s,
             self._config.relays,
             measured.works,
@@ -119,10 +119,3 @@ class Ends:
         told = [ManagerState(str(place.at), place.id or "", self._home.is_connected) for place in self._config.managers]
         others = [node_id for node_id in self._home.managers if node_id not in known]
         return (*told, *(ManagerState("", node_id, self._home.is_connected) for node_id in others))
-
-
-def _version() -> str:
-    try:
-        return version("skywire-board")
-    except PackageNotFoundError:
-        return ""

@@ -31,7 +31,9 @@ UNDECIDED_S = 0.15
 
 RELAYED = 2
 ASK_FIRST_S, ASK_SOON_S, ASK_MOST_S = 30.0, 1.0, 120.0
-TRY_IDLE_S, TRY_AFTER_S, TRY_AGAIN_S, TRY_MOST_S = 1.0, 5.0, 15.0, 1800.0
+TRY_IDLE_S, TRY_AFTER_S, TRY_NEXT_S, TRY_AGAIN_S, TRY_MOST_S = 1.0, 5.0, 0.5, 15.0, 1800.0
+
+TRY_BUSY_S = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +172,23 @@ class Paths:
         self._ask_pause_s = min(ASK_MOST_S, 2 * self._ask_pause_s)
         self._ask_s = now_s + self._ask_pause_s
 
-    def direct_told(self, rtt_s: float | None, now_s: float) -> None:
-        """None: nothing came back that way."""
+    def direct_told(self, rtt_s: float | None, now_s: float, *, is_last: bool = True) -> None:
+        """None: nothing came back that way. `is_last`: there is no other place to try before trying all again."""
         self._is_trying = False
         if rtt_s is None:
-            self._try_s = now_s + self._try_pause_s
-            self._try_pause_s = min(TRY_MOST_S, 4 * self._try_pause_s)
+            self._try_s = now_s + (self._try_pause_s if is_last else TRY_NEXT_S)
+            if is_last:
+                self._try_pause_s = min(TRY_MOST_S, 4 * self._try_pause_s)
             return
         way = self.ways.setdefault(DIRECT, Way(DIRECT, now_s))
         way.answered(now_s - rtt_s, now_s)
         self.active, self._down_s = DIRECT, None
+
+    def try_within_s(self, now_s: float) -> float:
+        """How long a trial of the direct way may hold up what passes."""
+        if self._pace_s(now_s) > FAST_S:
+            return MOST_WAIT_S
+        return max(TRY_BUSY_S, 2 * self.ways[self.active].wait_s)
 
     # decisions
 

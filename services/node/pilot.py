@@ -23,14 +23,14 @@ from services.node.errors import NodeError, ProbeLostError
 from services.node.opener import Opener, Wish
 from services.node.own import DIRECT_MTU
 from services.node.paths import DIRECT, Ask, Effect, Leave, Paths, Switch, TryDirect, WantStandby
-from services.node.session_words import Session
+from services.node.session_words import Session, way_note
 
 log = logging.getLogger(__name__)
 
 GIVE_UP_S = 1.5
 """For an answer to a probe; `paths` has long called it overdue."""
 
-TRY_WITHIN_S = 0.4
+TRY_WITHIN_S, TRY_FULL = 0.4, 3
 INSIDE_BYTES = 2 * (80 + 32)
 """What WireGuard counts for a small probe inside and its answer."""
 
@@ -41,7 +41,7 @@ ANEW_S, ANEW_MOST_S = 5.0, 120.0
 
 class Probes(Protocol):
     async def probe(
-        self, to: IPv6Address, *, source: IPv6Address | None = None, size: int = 0, within_s: float
+        self, to: IPv6Address, *, source: IPv6Address | None = None, size: int = 0, note: bytes = b"", within_s: float
     ) -> float: ...
 
 
@@ -61,7 +61,8 @@ class Pilot:
         self._change, self._anew, self._probes, self._opener = change, anew, probes, opener
         now_s = self._now_s()
         self.paths = Paths(session.routes, session.active, now_s, may_be_direct=bool(session.direct))
-        self.traffic_s = self._heard_s = now_s
+        self._places, self._untried = session.direct, list[str]()
+        self.traffic_s = now_s
         self._sent_s: float | None = None
         self._own_bytes = 0
         self._anew_s, self._anew_pause_s = now_s, ANEW_S
@@ -92,7 +93,7 @@ class Pilot:
         now_s, own = self._now_s(), self._own_bytes
         self._own_bytes = 0
         if received:
-            self._heard_s, self._sent_s, self._anew_pause_s = now_s, None, ANEW_S
+            self._sent_s, self._anew_pause_s = None, ANEW_S
         elif sent and self._sent_s is None:
             self._sent_s = now_s
         if received + sent > (own + SHAKES_BYTES if own else 0):
@@ -149,7 +150,8 @@ class Pilot:
 
     async def _inside(self, within_s: float, size: int = 0) -> float:
         self._own_bytes += INSIDE_BYTES + 2 * size
-        return await self._probes.probe(self._there, source=self._own, size=size, within_s=within_s)
+        note = way_note(self.session.active)
+        return await self._probes.probe(self._there, source=self._own, size=size, note=note, within_s=within_s)
 
     async def _say_inside(self) -> None:
         with contextlib.suppress(ProbeLostError):
@@ -170,24 +172,39 @@ class Pilot:
             self._news.set()
 
     async def _try_direct(self) -> None:
-        """Packets go that way meanwhile, so no more than a moment of it."""
-        before, rtt_s = self.session, None
+        """At one place each time: packets go that way meanwhile, so no more than a moment of it."""
+        before, rtt_s, is_last = self.session, None, True
         try:
-            for endpoint in before.direct:
-                if (rtt_s := await self._try_endpoint(endpoint)) is not None:
-                    log.info("session with '%s' goes on directly, by '%s'", before.node_id, endpoint)
-                    return
+            endpoint, is_last = self._next_place()
+            others = (other for other in before.direct if other != endpoint)
+            within_s = min(TRY_WITHIN_S, self.paths.try_within_s(self._now_s()))
+            await self._take(replace(self.session, active=DIRECT, direct=(endpoint, *others)))
+            rtt_s = await self._ask_directly(within_s)
+            if rtt_s is not None:
+                log.info("session with '%s' goes on directly, by '%s'", before.node_id, endpoint)
+                return
             await self._take(replace(self.session, active=before.active))
             self._spawn(self._say_inside())
         finally:
-            self.paths.direct_told(rtt_s, self._now_s())
+            self.paths.direct_told(rtt_s, self._now_s(), is_last=is_last)
 
-    async def _try_endpoint(self, endpoint: str) -> float | None:
-        others = (other for other in self.session.direct if other != endpoint)
-        await self._take(replace(self.session, active=DIRECT, direct=(endpoint, *others)))
-        with contextlib.suppress(ProbeLostError):
-            return await self._inside(TRY_WITHIN_S, size=DIRECT_MTU)
+    async def _ask_directly(self, within_s: float) -> float | None:
+        """First a small question, which tells the other end to let larger packets in; then one of full size."""
+        try:
+            rtt_s = await self._inside(within_s)
+        except ProbeLostError:
+            return None
+        for _ in range(TRY_FULL):
+            with contextlib.suppress(ProbeLostError):
+                await self._inside(within_s, size=DIRECT_MTU)
+                return rtt_s
+        log.info("session with '%s' is not taken directly: full packets do not pass there", self.session.node_id)
         return None
+
+    def _next_place(self) -> tuple[str, bool]:
+        """And whether all were tried with it. The one that is taken stands first, so the order is kept apart."""
+        self._untried = self._untried or sorted(self.session.direct, key=self._places.index)
+        return self._untried.pop(0), not self._untried
 
     # silence
 

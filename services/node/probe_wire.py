@@ -1,6 +1,6 @@
 """The bytes of a probe, pure: a question and its answer, which is as long and carries the same number and filling.
 
-    1 byte kind | 8 bytes number | 16 bytes seal | filling
+    1 byte kind | 8 bytes number | 16 bytes seal | filling: a note, and zeros
 
 The seal is keyed BLAKE2b over kind, number, the address that is asked, asker, asked and filling: nobody but these two
 nodes can make one, an answer is no question, and what went to one address cannot be used for another. The ranges of
@@ -49,9 +49,9 @@ class Pair:
     key: Secret
 
 
-def question(pair: Pair, number: bytes, to: IPv6Address, packet_size: int) -> bytes:
+def question(pair: Pair, number: bytes, to: IPv6Address, packet_size: int, note: bytes = b"") -> bytes:
     """At least `packet_size` bytes long with the headers below it."""
-    filling = bytes(max(0, min(packet_size - BELOW, LARGEST) - SMALLEST))
+    filling = note.ljust(max(0, min(packet_size - BELOW, LARGEST) - SMALLEST), b"\0")
     return _encode(pair, Kind.QUESTION, number, to, filling)
 
 

@@ -13,6 +13,7 @@ import secrets
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 PER_S, BURST = 40.0, 80
 """Questions that are answered, of each address."""
+
+NOTE_BYTES = 16
+"""The most that is read of a note; it does not begin with zeros alone."""
 
 AT_ONCE = 64
 """Packets that are read before others of the loop have their turn."""
@@ -66,6 +70,8 @@ class Prober:
         self._socket: socket.socket | None = None
         self._port = 0
         self.counts = Counts()
+        self.on_note: Callable[[NodeId, IPv6Address, bytes], None] | None = None
+        """Who wrote, from where, and what; each time it is asked with a note."""
 
     async def start(self, port: int) -> None:
         """Port 0 takes a free one, for tests. Raises OSError."""
@@ -130,10 +136,12 @@ class Prober:
         *,
         source: IPv6Address | None = None,
         size: int = 0,
+        note: bytes = b"",
         within_s: float,
         port: int | None = None,
     ) -> float:
-        """The round trip in seconds. The packet is `size` bytes long, headers included, and so is its answer.
+        """The round trip in seconds. The packet is `size` bytes long, headers included, and so is its answer; `note` is
+        for the other end to read.
 
         Raises ProbeLostError; that the kernel has no way there is a loss like another.
         """
@@ -141,7 +149,7 @@ class Prober:
         if node_id is None or self._socket is None:
             raise ProbeLostError(f"'{to}' cannot be asked: nobody is known there")
         pair, number = self._pair(node_id, asks=True), secrets.token_bytes(NUMBER_BYTES)
-        data = question(pair, number, to, size)
+        data = question(pair, number, to, size, note)
         done: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[number] = _Waiting(to, pair, done, time.perf_counter())
         try:
@@ -203,6 +211,8 @@ class Prober:
         else:
             self.counts.answered += 1
             self._asked_s[source] = time.monotonic()
+            if self.on_note is not None and any(probe.filling[:NOTE_BYTES]):
+                self.on_note(node_id, source, probe.filling[:NOTE_BYTES])
             with contextlib.suppress(OSError):  # a way that is gone is what the asker wants to find out
                 self._send(answer(pair, probe, here), source, port, here)
 

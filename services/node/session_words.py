@@ -23,6 +23,8 @@ BLOCK = 16
 ROUND_IT = 80
 """IPv6, UDP and WireGuard around a packet; WireGuard fills packets up to whole blocks, beyond a route's MTU too."""
 
+_WAY, _ROUTE_BYTES = b"way:", 12
+
 KEEPALIVE_S = 25
 """Of a direct way: it may lead through NAT."""
 
@@ -78,6 +80,19 @@ class Session(msgspec.Struct, frozen=True):
 
 def inner_mtu(path_mtu: int) -> int:
     return (path_mtu - ROUND_IT) // BLOCK * BLOCK
+
+
+def way_note(route: str) -> bytes:
+    """Tells the responder which way is taken: sent inside, with each switch."""
+    return _WAY + bytes.fromhex(route)
+
+
+def read_way_note(note: bytes) -> str | None:
+    """None for what says nothing of ways."""
+    if not note.startswith(_WAY):
+        return None
+    route = note[len(_WAY) :][:_ROUTE_BYTES]
+    return route.hex() if any(route) else DIRECT
 
 
 def session_facts(me: NodeId, session: Session, probe_port: int) -> list[Fact]:

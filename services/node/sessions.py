@@ -40,7 +40,7 @@ from services.node.pilot import Pilot
 from services.node.probes import Prober
 from services.node.responder import Responder
 from services.node.services import Publisher
-from services.node.session_words import Session, Way, session_facts
+from services.node.session_words import Session, Way, read_way_note, session_facts
 from services.node.troubles import Troubles
 
 log = logging.getLogger(__name__)
@@ -123,6 +123,7 @@ class Sessions:
         self._home.on(CHALLENGE, self._take_challenge)
         self._home.on(SESSION, self._take_offer)
         self._home.on_expelled(self._expel)
+        self._prober.on_note = self._hear
         for session in self._sessions.values():
             self._steer(session)
 
@@ -248,6 +249,14 @@ class Sessions:
         log.info("node '%s' has a session for service '%s'", node_id, request.service)
         async with self._came:
             self._came.notify_all()
+
+    def _hear(self, node_id: NodeId, source: IPv6Address, note: bytes) -> None:
+        """The initiator tells which way it takes now: packets to it must fit that."""
+        session, route = self._sessions.get(node_id), read_way_note(note)
+        if session is None or session.is_initiator or route is None or source != session_address(node_id):
+            return
+        if route != session.active and route in {*session.routes, *([DIRECT] if session.direct else [])}:
+            self._spawn(self.change(replace(session, active=route)))
 
     async def _expel(self, node_id: NodeId) -> None:
         if node_id in self._sessions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -235,6 +236,25 @@ def test_direct_is_tried_under_traffic_later_and_seldom() -> None:
     assert 3 < len(tries(world)) < 8
     assert world.paths.active == "a"
     assert world.switched() == []
+
+
+def test_other_places_are_tried_soon_and_then_not_for_long() -> None:
+    paths = Paths(("a", "b"), "a", 0.0, may_be_direct=True)
+    now_s, tried = 0.0, list[float]()
+    for number in range(6):
+        while TryDirect() not in paths.step(now_s):
+            now_s += 0.1
+        tried.append(now_s)
+        paths.direct_told(None, now_s, is_last=number % 3 == 2)
+    apart = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert max(*apart[:2], *apart[3:]) < 1.0
+    assert 14 < apart[2] < 17
+
+
+def test_a_trial_holds_up_what_passes_for_a_moment_only() -> None:
+    world = direct(None).run(4.0)
+    assert world.paths.try_within_s(4.0) < 0.2
+    assert world.paths.try_within_s(20.0) >= 0.4
 
 
 def test_direct_is_not_tried_where_it_is_forbidden() -> None:

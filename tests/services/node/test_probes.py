@@ -140,6 +140,18 @@ def test_a_probe_comes_back(size: int) -> None:
     run(test)
 
 
+def test_a_note_is_read_at_the_other_end() -> None:
+    async def test(a: Prober, b: Prober) -> None:
+        heard = list[tuple[str, str, bytes]]()
+        b.on_note = lambda who, where, note: heard.append((who, str(where), note))
+        await a.probe(HERE, within_s=WITHIN_S, port=b.port)
+        await a.probe(HERE, note=b"hello", within_s=WITHIN_S, port=b.port)
+        await a.probe(HERE, note=b"hello", size=200, within_s=WITHIN_S, port=b.port)
+        assert heard == [(A.node_id, "::1", b"hello"), (A.node_id, "::1", b"hello".ljust(16, b"\0"))]
+
+    run(test)
+
+
 def test_many_at_once_find_their_own_answers() -> None:
     async def test(a: Prober, b: Prober) -> None:
         times = await asyncio.gather(*(a.probe(HERE, within_s=WITHIN_S, port=b.port) for _ in range(40)))

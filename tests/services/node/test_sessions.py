@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from services.node import sessions as module
 from services.node.api_words import Publish
 from services.node.errors import AwayError, NodeError, RefusedError, SessionError
 from services.node.paths import DIRECT
-from services.node.session_words import inner_mtu
+from services.node.session_words import inner_mtu, read_way_note, way_note
 from tests.services.node.between import CLUSTER, RELAYS, Manager, Node, until
 
 Test = Callable[[Manager, Node, Node], Awaitable[None]]
@@ -326,6 +326,44 @@ def test_a_policy_that_forbids_it_tells_no_address(tmp_path: Path) -> None:
         assert b.sessions.words[0].direct == ()
 
     run(tmp_path, test)
+
+
+def test_the_responder_hears_which_way_is_taken(tmp_path: Path) -> None:
+    async def test(manager: Manager, a: Node, b: Node) -> None:
+        manager.direct = ("192.0.2.2:51821",)
+        session = await a.sessions.connect(b.node_id, "web", Policy())
+        first, second = session.routes
+        here = session_address(a.node_id)
+
+        def taken() -> str:
+            return b.sessions.words[0].active
+
+        async def hear(note: bytes, who: Node = a, source: IPv6Address = here) -> None:
+            assert b.prober.on_note is not None
+            b.prober.on_note(who.node_id, source, note)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+        await hear(way_note(second))
+        assert taken() == second
+        await hear(way_note(DIRECT))
+        assert taken() == DIRECT
+        assert b.sessions.words[0].mtu == 1420
+        await hear(way_note(second), source=session.near(first))
+        await hear(way_note("00" * 11 + "01"))
+        await hear(b"other")
+        await hear(way_note(second), who=b)
+        assert taken() == DIRECT
+        await hear(way_note(first))
+        assert (taken(), b.sessions.words[0].mtu) == (first, 1328)
+
+    run(tmp_path, test)
+
+
+def test_a_note_of_a_way_is_read_as_written() -> None:
+    for route in (DIRECT, "0123456789abcdef01234567"):
+        assert read_way_note(way_note(route) + bytes(40)) == route
+    assert read_way_note(b"else") is None
 
 
 # ends
