@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from typing import Any, Protocol
 
@@ -36,6 +36,9 @@ INTERVAL_S = 1.0
 WHOLE_EVERY = 8
 """Each so many probes one is as long as the link's longest packet."""
 
+SMALLER = (1376, 1328, 1280)
+"""MTUs for underlays that carry less than 1500 bytes; whole blocks of 16, as WireGuard pads."""
+
 SEEK_S, SLOWEST_S = 0.75, 6.0
 TRIES = 2
 STILL_S, REFUSED_WITHIN_S = 15.0, 0.5
@@ -57,7 +60,9 @@ class Probes(Protocol):
 
 @dataclass(slots=True)
 class Link:
-    """One neighbour. `is_settled` where the kernel's endpoint may be right: it was found before."""
+    """One neighbour. `is_settled` where the kernel's endpoint may be right: it was found before. `mtu` is what is found
+    to get through, at most that of `end`.
+    """
 
     record: NodeRecord
     wired: Wire | None
@@ -69,6 +74,14 @@ class Link:
     aimed_at: Endpoint | None = None
     why: str = "it was not tried yet"
     renewed_s: float = field(default=-RENEW_MANY_S)
+    mtu: int = 0
+
+    def __post_init__(self) -> None:
+        self.mtu = self.mtu or self.end.mtu
+
+    @property
+    def found_end(self) -> LinkEnd:
+        return replace(self.end, mtu=self.mtu)
 
     @property
     def node_id(self) -> NodeId:
@@ -96,7 +109,7 @@ class Link:
             figures.loss,
             figures.since_s,
             self.end.device,
-            self.end.mtu,
+            self.mtu,
             self.address,
             endpoint,
             "" if figures.is_up else self.why,
@@ -141,7 +154,7 @@ class Keeper:
     async def _measure(self) -> None:
         figures, clock = self._link.figures, asyncio.get_running_loop().time
         self._count += 1
-        size = self._link.end.mtu if self._count % WHOLE_EVERY == 0 else 0
+        size = self._link.mtu if self._count % WHOLE_EVERY == 0 else 0
         for _ in range(LOST_IN_A_ROW):
             try:
                 rtt_s = await self._ask(figures.patience_s, size)
@@ -215,7 +228,7 @@ class Keeper:
             return False
         rtt_s = await self._ask_whole(within_s)  # the first answer may have waited for a handshake
         if rtt_s is None:
-            link.why = f"it answers, but packets of {link.end.mtu} bytes are lost on the way"
+            link.why = f"it answers, but packets of {SMALLER[-1]} bytes are lost on the way"
             return False
         link.figures.answered(rtt_s, clock())
         link.is_settled, link.why, self._forwards_until_s = True, "", 0.0
@@ -226,12 +239,16 @@ class Keeper:
         return True
 
     async def _ask_whole(self, within_s: float) -> float | None:
-        """The round trip of the longest packets; None where none comes back."""
-        for _ in range(LOST_IN_A_ROW):
-            try:
-                return await self._ask(within_s, self._link.end.mtu)
-            except ProbeLostError:
-                continue
+        """The round trip of the longest packets that get through, which then is the link's MTU; None for none."""
+        link = self._link
+        for mtu in (link.end.mtu, *SMALLER):
+            for _ in range(LOST_IN_A_ROW):
+                try:
+                    rtt_s = await self._ask(within_s, mtu)
+                except ProbeLostError:
+                    continue
+                link.mtu = mtu
+                return rtt_s
         return None
 
     async def _ask(self, within_s: float, size: int) -> float:

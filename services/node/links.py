@@ -80,7 +80,7 @@ class Links:
 
     def neighbour(self, node_id: NodeId) -> LinkEnd | None:
         link = self._links.get(node_id)
-        return link.end if link is not None else None
+        return link.found_end if link is not None else None
 
     def find(self, node_id: NodeId) -> Link | None:
         return self._links.get(node_id)
@@ -101,7 +101,7 @@ class Links:
                 loss=link.figures.loss,
                 kind=kind_of(link.end),
                 up=link.figures.is_up,
-                mtu=link.end.mtu,
+                mtu=link.mtu,
             )
             for link in self._links.values()
         )
@@ -141,7 +141,11 @@ class Links:
         await self.tidy()
 
     async def expel(self, node_ids: Collection[NodeId]) -> None:
-        """At once, with the labels that lead there."""
+        """At once, with the labels that lead there. What is kept forgets them too."""
+        kept = self._kept.read(_FILE, Neighbours)
+        if kept is not None:
+            records = tuple(signed for signed in kept.records if _by(signed) not in {"", *node_ids})
+            self._kept.write(_FILE, Neighbours(records, kept.seen))
         for node_id in node_ids:
             self._rivals.pop(node_id, None)
             if node_id in self._links:
@@ -206,6 +210,7 @@ class Links:
         link = Link(record, wired, end, figures, seen, is_settled=is_settled)
         if old is not None:
             link.renewed_s = old.renewed_s
+            link.mtu = min(end.mtu, old.mtu) if old.end == end else end.mtu
         if old is not None and old.address != link.address:
             self._probes.forget(old.address)
         changes = self._follower.facts_through(node_id, end) if old is not None and self._follower is not None else {}
@@ -254,3 +259,11 @@ class Links:
 
     def _interval_s(self) -> float:
         return INTERVAL_S * max(1.0, len(self._links) / AT_FULL_PACE)
+
+
+def _by(signed: bytes) -> str:
+    """Whose record it is, or nobody's."""
+    try:
+        return read_record(signed).node_id
+    except WordsError:
+        return ""

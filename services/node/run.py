@@ -134,7 +134,7 @@ class Node:
         await self.membership.restore()
         await self.ends.restore()
         _check(await self.book.start())
-        await self.prober.start(self._config.probe_port)
+        await self._listen()
         self._undo.push_async_callback(self.prober.close)
         self.links.start()
         self._undo.push_async_callback(self.links.close)
@@ -144,6 +144,13 @@ class Node:
         self._undo.push_async_callback(end_tasks, tasks)
         for task in (*tasks, *await self.ends.start()):
             task.add_done_callback(_look_at)
+
+    async def _listen(self) -> None:
+        port = self._config.probe_port
+        try:
+            await self.prober.start(port)
+        except OSError as error:
+            raise StartError(f"cannot listen at UDP port {port}: {error.strerror} (set another probe_port)") from None
 
     async def _reconcile(self) -> None:
         """Mends what others changed in the kernel, and soon what failed."""

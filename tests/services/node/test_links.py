@@ -171,7 +171,7 @@ def test_the_expelled_go_with_their_labels(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await world.order(signed(A), signed(B))
         await world.labels.take(Label(ROUTE, A.node_id, B.node_id, 1420))
-        await world.order(signed(B))
+        await world.order(signed(B), b"no record")
         assert world.wants(A), "a label leads there"
         await world.links.expel([A.node_id])
         assert not world.wants(A)
@@ -179,6 +179,7 @@ def test_the_expelled_go_with_their_labels(tmp_path: Path) -> None:
         assert world.book.owners == ("own", f"link:{B.node_id}")
 
     in_world(tmp_path, test)
+    in_world(tmp_path, only_b_is_kept)
 
 
 def test_a_neighbour_goes_when_no_label_leads_there(tmp_path: Path) -> None:

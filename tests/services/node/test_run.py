@@ -22,6 +22,9 @@ from viscript.signal.settings import make_environment
 HOLE = """table inet hole {
   chain in { type filter hook prerouting priority -500; udp dport 51820 drop; }
 }"""
+NARROW = """table inet narrow {
+  chain out { type filter hook output priority 0; udp dport 51820 meta length > 1450 drop; }
+}"""
 SEEN_WITHIN_S = 4.0
 """Two, on a calm machine."""
 
@@ -122,6 +125,18 @@ def test_a_silent_link_is_seen_soon_and_found_again(make_nodes: MakeNodes) -> No
     b.host.run("nft", "delete table inet hole")
     for node in (a, b):
         node.waits(lambda status: status.links_up == 1)
+
+
+def test_a_link_over_a_narrow_underlay(make_nodes: MakeNodes) -> None:
+    """Longer packets vanish without a word."""
+    a, b = make_nodes("ab")
+    introduce(a, b)
+    b.host.run("nft", NARROW)
+    for node in (a, b):
+        node.start()
+    a.waits(lambda status: status.links_up == 1)
+    (link,) = a.links()
+    assert (link.is_up, link.mtu) == (True, 1376)
 
 
 def test_a_liar_holds_no_link(make_nodes: MakeNodes) -> None:

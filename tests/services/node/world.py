@@ -23,7 +23,7 @@ from services.keys import Identity, NodeId, new_seed
 from services.manager.asks import Neighbours
 from services.manager.model import Label
 from services.manager.record import NodeRecord, make_record, sign_record
-from services.node.api_words import GetStatus, Status
+from services.node.api_words import GetLinks, GetStatus, Links, LinkState, Status
 from services.node.client import Line
 from services.node.label_facts import addresses
 from tests.services.kernel.hosts import DEADLINE_S, ROOT, Host
@@ -77,6 +77,10 @@ class Node:
     def status(self) -> Status:
         with Line(self.folder / "node.sock") as line:
             return line.ask(GetStatus(), Status)
+
+    def links(self) -> tuple[LinkState, ...]:
+        with Line(self.folder / "node.sock") as line:
+            return line.ask(GetLinks(), Links).links
 
     def waits(self, until: Callable[[Status], bool]) -> Status:
         """Until its status is so."""
