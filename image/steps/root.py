@@ -24,6 +24,7 @@ PROGRAMS = {
     "node": "services.node",
     "viscript": "viscript",
 }
+FOR_PEOPLE = ("manager", "node")  # found without a path
 PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
 
@@ -93,6 +94,9 @@ def install_code(run: Runner, python: Python, root: Path) -> None:
         program = prefix / "bin" / name
         program.write_text(f'#!/bin/sh\nexec {python.prefix}/bin/python3 -I -m {module} "$@"\n')
         program.chmod(0o755)
+    for name in FOR_PEOPLE:
+        (root / "usr/local/bin").mkdir(parents=True, exist_ok=True)
+        (root / "usr/local/bin" / name).symlink_to(f"{python.prefix}/bin/{name}")
     compile_python(run, python, root, *(f"/{(packages / name).relative_to(root)}" for name in OURS))
 
 
