@@ -20,13 +20,14 @@ from services.manager.signed import decode
 from services.manager.store import LINK_LEASE_S, Store
 
 SWEEP_S = 5.0
+HOP_S = 0.001
 
 
 class GraphKeeper:
     """`heard` is when each node reported last, by the monotonic clock."""
 
     def __init__(self, registry: Registry, leased_s: float = LINK_LEASE_S) -> None:
-        self.graph = Graph()
+        self.graph = Graph(HOP_S)
         self.heard: dict[NodeId, float] = {}
         self._registry, self._leased_s = registry, leased_s
         self._reports: dict[NodeId, dict[NodeId, Link]] = {}

@@ -27,9 +27,12 @@ _LATENCY_BITS = 52
 
 
 class Graph:
-    """`revision` rises with every change that may change a route."""
+    """`revision` rises with every change that may change a route. `hop_s` is counted as latency for every hop beside
+    its own: what a relay costs, and more than measurements differ by chance, which would else buy relays.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, hop_s: float = 0.0) -> None:
+        self._hop_s = hop_s
         self.revision = 0
         self.steps: list[dict[int, Step]] = []
         self.silent: set[int] = set()
@@ -120,7 +123,7 @@ class Graph:
             self.steps[one].pop(other, None)
             self.steps[other].pop(one, None)
             return
-        ahead, behind = _costs(there), _costs(back)
+        ahead, behind = _costs(there, self._hop_s), _costs(back, self._hop_s)
         self.steps[one][other] = (*ahead, *behind, 1)
         self.steps[other][one] = (*behind, *ahead, 1)
 
@@ -145,6 +148,6 @@ class Graph:
         )
 
 
-def _costs(link: Link) -> tuple[int, int, int]:
-    latency = (max(1, round(link.latency_s * 1e9)) << _HOP_BITS) + 1
+def _costs(link: Link, hop_s: float) -> tuple[int, int, int]:
+    latency = (max(1, round((link.latency_s + hop_s) * 1e9)) << _HOP_BITS) + 1
     return latency, (round(link.price * 1e9) << _LATENCY_BITS) + latency, link.bandwidth_bps

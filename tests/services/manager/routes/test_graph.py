@@ -79,3 +79,16 @@ def test_what_is_not_there_is_named() -> None:
 def test_a_report_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(LinkError, match=next(iter(wrong))):
         Link(**{"src": node(0), "dst": node(1), "latency_s": 0.1, **wrong})  # type: ignore[arg-type]
+
+
+def test_noise_buys_no_relays() -> None:
+    """Three hops that look quicker than one by a hair, and by more."""
+    for direct_ms, hops in ((0.9, 1), (4.0, 3)):
+        graph = Graph(hop_s=0.001)
+        for number in range(4):
+            graph.add_node(node(number))
+        for link in (*both(0, 3, direct_ms), *both(0, 1, 0.25), *both(1, 2, 0.25), *both(2, 3, 0.25)):
+            graph.set_link(link)
+        route = find_route(graph, node(0), node(3))
+        assert route.hops == hops
+        assert route.latency_s == pytest.approx(direct_ms / 1000 if hops == 1 else 0.00075)
