@@ -67,6 +67,8 @@ class Links:
         self._rivals: dict[NodeId, tuple[NodeRecord, str]] = {}
         self._tasks: dict[NodeId, asyncio.Task[None]] = {}
         self._follower: Follower | None = None
+        self._turn = asyncio.Lock()
+        self._sound: dict[bytes, NodeRecord] = {}
         self._is_started = False
         self._told: Callable[[str], None] = log.warning
         self.news = asyncio.Event()
@@ -136,27 +138,35 @@ class Links:
 
     async def take(self, order: Neighbours) -> None:
         """Raises NodeError, KernelError."""
-        await self._take(order, is_settled=False)
-        self._kept.write(_FILE, order)
-        await self.tidy()
+        async with self._turn:
+            await self._take(order, is_settled=False)
+            self._kept.write(_FILE, order)
+            await self._tidy()
 
     async def expel(self, node_ids: Collection[NodeId]) -> None:
         """At once, with the labels that lead there. What is kept forgets them too."""
-        kept = self._kept.read(_FILE, Neighbours)
-        if kept is not None:
-            records = tuple(signed for signed in kept.records if _by(signed) not in {"", *node_ids})
-            self._kept.write(_FILE, Neighbours(records, kept.seen))
-        for node_id in node_ids:
-            self._rivals.pop(node_id, None)
-            if node_id in self._links:
-                if self._follower is not None:
-                    await self._follower.drop_through(node_id)
-                await self._remove(node_id)
+        async with self._turn:
+            kept = self._kept.read(_FILE, Neighbours)
+            if kept is not None:
+                records = tuple(signed for signed in kept.records if _by(signed) not in {"", *node_ids})
+                self._kept.write(_FILE, Neighbours(records, kept.seen))
+            for node_id in node_ids:
+                self._rivals.pop(node_id, None)
+                if node_id in self._links:
+                    if self._follower is not None:
+                        await self._follower.drop_through(node_id)
+                    await self._remove(node_id)
 
     async def refresh(self) -> None:
         """This node's own addresses changed."""
-        for link in list(self._links.values()):
-            await self._put(link.record, link.seen, link.is_settled)
+        async with self._turn:
+            for link in list(self._links.values()):
+                await self._put(link.record, link.seen, link.is_settled)
+
+    async def tidy(self) -> None:
+        """Lets go who is neither ordered nor needed, and gives a link key to its next claimant."""
+        async with self._turn:
+            await self._tidy()
 
     async def _take(self, order: Neighbours, is_settled: bool) -> None:
         records = self._read(order)
@@ -169,12 +179,14 @@ class Links:
     def _read(self, order: Neighbours) -> dict[NodeId, NodeRecord]:
         """The sound ones; of a neighbour whose record is older than that which is known, the known one."""
         found: dict[NodeId, NodeRecord] = {}
+        before, self._sound = self._sound, {}
         for signed in order.records[:MAX_LINKS]:
             try:
-                record = self._newest(read_record(signed))
+                self._sound[signed] = sound = before.get(signed) or read_record(signed)
             except WordsError as error:
                 self._told(f"a neighbour's record is refused: {error}")
                 continue
+            record = self._newest(sound)
             if record.node_id != self._me and record.link_key != self._own.record.link_key:
                 found[record.node_id] = record
         return found
@@ -235,8 +247,7 @@ class Links:
         self.news.set()
         await self._book.set(link.owner, ())
 
-    async def tidy(self) -> None:
-        """Lets go who is neither ordered nor needed, and gives a link key to its next claimant."""
+    async def _tidy(self) -> None:
         uses = self._follower.uses if self._follower is not None else lambda _: 0
         for node_id in [node_id for node_id, link in self._links.items() if not link.is_wanted and not uses(node_id)]:
             await self._remove(node_id)

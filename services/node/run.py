@@ -45,8 +45,8 @@ from viscript.signal import SignalClient
 log = logging.getLogger(__name__)
 
 RECONCILE_S, AGAIN_S = 60.0, 1.0
-RARER = 50
-"""Reading a large kernel takes long: the node does it no more than a fiftieth of its time."""
+RARER = 200
+"""Reading a large kernel takes long: the node does it for half a percent of its time at most."""
 
 STATUS_S = 5.0
 
