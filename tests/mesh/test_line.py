@@ -40,7 +40,7 @@ def apps_of_viscript(world: World) -> str:
     for name in ROW:
         apps = json.loads(world.host(name).run(["viscript", "--json", "la"]).stdout)["apps"]
         assert {app["app"] for app in apps} >= ({"node", "manager"} if name == "n-1" else {"node"})
-        for app in apps:
+        for app in (app for app in apps if app["app"] in {"node", "manager"}):
             told = world.host(name).run(["viscript", "ping", str(app["id"])]).stdout
             assert "ping time" in told
     return "viscript lists and pings them on all four hosts"

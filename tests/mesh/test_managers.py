@@ -27,6 +27,7 @@ def manager_killed(world: World, killed: str) -> str:
             world.host("x").job("node").stop()
             world.start_again("x")
             world.wait_joined("x", "a", "d")
+            world.wait_cables()
             with world.session_to("d", "x", 7401):
                 pass
             stream.close()

@@ -44,7 +44,7 @@ from tests.mesh.node_socket import NodeSocket
 from tests.mesh.stream import Stream, open_stream
 
 UP_WITHIN_S = 60.0
-OPEN_WITHIN_S = 30.0
+OPEN_WITHIN_S = 40.0
 T = TypeVar("T", bound=msgspec.Struct)
 RELAYED, TWO_HOPS = Policy(hops_at_least=2), Policy(hops_at_least=2, hops_at_most=2)
 
@@ -186,7 +186,7 @@ class World:
             found.append(self.connect(at, to, service, policy))
             return True
 
-        self.wait(connect, f"'{at}' is connected to '{service}' of '{to}'", OPEN_WITHIN_S, 0.5)
+        self.wait(connect, f"'{at}' is connected to '{service}' of '{to}'", OPEN_WITHIN_S, 1.0)
         return found[0]
 
     @contextlib.contextmanager
