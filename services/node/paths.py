@@ -20,7 +20,7 @@ LOST_IN_A_ROW = 3
 BUSY_S, AWAKE_S = 3.0, 60.0
 """So long after traffic a session is busy, or not yet asleep."""
 
-FAST_S, CALM_S, ASLEEP_S = 0.1, 2.0, 20.0
+FAST_S, CALM_S, ASLEEP_S = 0.1, 2.0, 60.0
 SUSPECT_S, DOWN_S = 0.025, 0.25
 """Between probes of a way that owes an answer, and of one that is down while it is all there is."""
 
@@ -190,6 +190,11 @@ class Paths:
             return MOST_WAIT_S
         return max(TRY_BUSY_S, 2 * self.ways[self.active].wait_s)
 
+    @property
+    def is_lost(self) -> bool:
+        """No way is alive, none is new."""
+        return all(way.is_down for way in self.ways.values())
+
     # decisions
 
     def step(self, now_s: float) -> list[Effect]:
@@ -229,6 +234,8 @@ class Paths:
         if not active.is_down or self._is_trying:
             self._down_s = None
             return []
+        if self._down_s == math.inf and self.is_lost:
+            return []
         alive = [way for way in self.ways.values() if way is not active and way.is_up and way.route != DIRECT]
         fresh = [way for way in alive if way.heard_s >= active.missed[0]]
         if self._down_s is None:
@@ -237,7 +244,7 @@ class Paths:
             return []
         found = min(fresh, key=lambda way: way.rtt_s) if fresh else max(alive, key=lambda w: w.heard_s, default=None)
         if found is None:
-            self._down_s = math.inf
+            self._down_s, self._ask_s = math.inf, min(self._ask_s, now_s + ASK_SOON_S)
             return []
         self._take(found.route, now_s)
         return [Switch(found.route)]

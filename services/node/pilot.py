@@ -115,6 +115,9 @@ class Pilot:
                 log.info("session with '%s' goes on by route '%s'", self.session.node_id, route)
                 await self._take(replace(self.session, active=route, switches=self.session.switches + 1))
                 self._spawn(self._say_inside())
+            case WantStandby() if self.paths.is_lost:
+                self._anew(self.session.node_id)
+                self.paths.standby_told(self._now_s())
             case WantStandby():
                 self._spawn(self._find_standby())
             case TryDirect():

@@ -89,6 +89,7 @@ class Sessions:
         self._pilots: dict[NodeId, tuple[Pilot, asyncio.Task[None]]] = {}
         self._turns: dict[NodeId, asyncio.Lock] = {}
         self._opening: set[NodeId] = set()
+        self._again: set[NodeId] = set()
         self._came = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -336,17 +337,20 @@ class Sessions:
             await pilot.close()
 
     def _open_anew(self, node_id: NodeId) -> None:
-        self._spawn(self._open_again(node_id))
+        if node_id not in self._again:
+            self._again.add(node_id)
+            self._spawn(self._open_again(node_id))
 
     async def _open_again(self, node_id: NodeId) -> None:
-        async with self._turn(node_id):
-            session = self._sessions.get(node_id)
-            if session is None or not session.is_initiator or not session.services:
-                return
-            try:
-                await self._open(node_id, session.services[0], session.policy)
-            except (NodeError, KernelError) as error:
-                log.warning("the session with '%s' cannot be opened anew: %s", node_id, error)
+        try:
+            async with self._turn(node_id):
+                session = self._sessions.get(node_id)
+                if session is not None and session.is_initiator and session.services:
+                    await self._open(node_id, session.services[0], session.policy)
+        except (NodeError, KernelError) as error:
+            log.warning("the session with '%s' cannot be opened anew: %s", node_id, error)
+        finally:
+            self._again.discard(node_id)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
