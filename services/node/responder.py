@@ -32,8 +32,8 @@ from services.node.errors import OrderError
 from services.node.troubles import Troubles
 
 HOLDS_S = 10.0
-MAX_WAITING, MAX_WAITING_OF_ONE = 1024, 8
-PER_S, BURST = 2.0, 20
+MAX_WAITING, MAX_WAITING_OF_ONE = 4096, 32
+PER_S, BURST = 5.0, 40
 """Challenges for one initiator."""
 
 
