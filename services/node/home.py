@@ -28,6 +28,7 @@ from services.manager.signed import decode
 from services.node.admission import Admission
 from services.node.errors import AwayError, NodeError, RefusedError
 from services.node.membership import Membership
+from services.node.nearest import answering
 from services.node.orders import Handler, Orders
 from services.node.own_record import OwnRecord
 from services.node.underlay import own_addresses
@@ -40,7 +41,7 @@ FIRST_PAUSE_S, EARLY_PAUSE_S, LONGEST_PAUSE_S = 0.5, 2.0, 15.0
 EARLY_S = 60.0
 """So long a node that is not home yet, or no more, tries often: managers may be just starting too."""
 
-KEPT_WITHIN_S, JOINED_WITHIN_S = 8.0, 12.0
+KEPT_WITHIN_S, JOINED_WITHIN_S = 6.0, 12.0
 AWAY_S = 5.0
 PING_S, PING_WITHIN_S = 5.0, 3.0
 DOUBT_S, DOUBTS = 1.0, 2
@@ -198,7 +199,7 @@ class Home:
         try:
             async with asyncio.timeout(within_s):
                 urls = sorted(admission.urls, key=lambda url: (url == self._left, random.random()))  # noqa: S311
-                await bus.connect(urls, lambda: self._membership.token, in_order=True)
+                await bus.connect(await answering(urls), lambda: self._membership.token, in_order=True)
                 await bus.listen(subjects.down(self._me, ">"), lambda message: self._hear(bus, message))
                 await bus.flush()
         except TimeoutError:

@@ -1,13 +1,14 @@
 """Whether this node is let in, and by whom: its admission, kept in RAM, and the sessions with managers it brings.
 
 A restarted process goes on with the admission it kept and joins nobody: its sessions stand in the kernel. Joining again
-is for a bus that is away, one configured manager after the other; the manager's node then forgets this node's clock and
-learns its address, and the session is made anew.
+is for a bus that is away, at the configured manager that answers first; that manager's node then forgets this node's
+clock and learns its address, and the session is made anew.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from ipaddress import ip_address
 
 import msgspec
@@ -19,9 +20,10 @@ from services.manager.errors import WordsError
 from services.node.admission import Admission, manager_facts, peer_key, read_admission, token_life_s
 from services.node.book import Book
 from services.node.config import ManagerAt
-from services.node.errors import AwayError, NodeError, RefusedError
+from services.node.errors import AwayError, RefusedError
 from services.node.join import Joined, join
 from services.node.kept import Kept
+from services.node.nearest import first_of
 from services.node.orders import Orders
 from services.node.own_record import OwnRecord
 
@@ -74,28 +76,26 @@ class Membership:
             self._ram.write(_FILE, self.admission)
 
     async def join(self) -> Admission:
-        """By one configured manager after the other, from the next on. Raises RefusedError, AwayError, KernelError."""
-        told: list[NodeError] = []
-        for number in range(len(self.places)):
-            at = self.places[(self._turn + number) % len(self.places)]
-            try:
-                joined = await join(self._identity, self._own.signed, at)
-            except (AwayError, RefusedError) as error:
-                told.append(error)
-                if isinstance(error, RefusedError) and self._own.outrun(str(error)):
-                    self._turn += number
-                    break
-                continue
-            self._turn += number + 1
-            log.info("admitted by manager '%s'", joined.manager)
-            return await self._take(joined)
-        kind = RefusedError if all(isinstance(error, RefusedError) for error in told) else AwayError
-        raise kind("; ".join(map(str, told)))
+        """By the configured manager that answers first, beginning with another each time. Raises RefusedError,
+        AwayError, KernelError.
+        """
+        turn = self._turn % len(self.places)
+        self._turn += 1
+        try:
+            joined = await first_of(
+                [*self.places[turn:], *self.places[:turn]], lambda at: join(self._identity, self._own.signed, at)
+            )
+        except (RefusedError, AwayError) as error:
+            if self._own.outrun(str(error)):
+                self._turn -= 1
+            raise
+        log.info("admitted by manager '%s'", joined.manager)
+        return await self._take(joined)
 
     async def _take(self, joined: Joined) -> Admission:
         known = self.admission.places if self.admission is not None else {}
         places: dict[NodeId, IpAddress] = {node_id: ip_address(place) for node_id, place in known.items()}
-        places[joined.manager] = joined.address
+        places |= _configured(self.places) | {joined.manager: joined.address}
         admission = read_admission(joined.admitted, places, self._networks)
         had = f"manager:{joined.manager}" in self._book.owners
         await self._put_managers(admission)
@@ -115,3 +115,13 @@ class Membership:
             if node_id != self._me and node_id in admission.places
         }
         await self._book.set_many({**changes, **facts})
+
+
+def _configured(places: tuple[ManagerAt, ...]) -> dict[NodeId, IpAddress]:
+    """Where the configuration says that managers are, as far as it does so by id and address."""
+    found = {}
+    for place in places:
+        if place.id is not None:
+            with suppress(ValueError):
+                found[place.id] = ip_address(place.at.split_port()[0])
+    return found
