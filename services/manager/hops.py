@@ -46,16 +46,21 @@ class Hops:
     async def stop(self) -> None:
         await end_tasks(self._undoing)
 
-    async def lay(self, hops: Sequence[Hop], agree: Callable[[], Awaitable[object]]) -> None:
-        """All of them, or none. Once all hold theirs `agree` is asked for: its refusal undoes them too. Raises
-        HopError with what went wrong; BusError.
+    async def lay(
+        self, hops: Sequence[Hop], agree: Callable[[], Awaitable[object]] | None = None, of: NodeId | None = None
+    ) -> None:
+        """All of them, or none. Raises HopError with what went wrong; BusError.
+
+        `agree` is asked for once the node `of` holds its labels, beside the others: a refusal undoes everything too.
         """
         routes = sorted({label.route for _, label in hops})
         signed: dict[tuple[NodeId, str], bytes] = {}
         for node_id, label in hops:
             self._book.put(node_id, label)
         try:
-            await _all([self._push(hops, signed, agree), self._keep(routes, signed)])
+            first = [hop for hop in hops if hop[0] == of]
+            rest = [hop for hop in hops if hop[0] != of]
+            await _all([self._push(first, signed, agree), self._push(rest, signed), self._keep(routes, signed)])
         except BaseException:
             self.undo(hops)
             raise
@@ -66,7 +71,7 @@ class Hops:
         self,
         hops: Sequence[Hop],
         signed: dict[tuple[NodeId, str], bytes],
-        agree: Callable[[], Awaitable[object]],
+        then: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         async def push(node_id: NodeId, label: Label) -> None:
             order = self._orders.make(node_id, LABEL, label)
@@ -74,7 +79,8 @@ class Hops:
             await self._orders.send(node_id, LABEL, order)
 
         await _all([push(*hop) for hop in hops])
-        await agree()
+        if then is not None:
+            await then()
 
     async def _keep(self, routes: list[str], signed: dict[tuple[NodeId, str], bytes]) -> None:
         """Beside the pushes, each of which has signed before it first waits: after the first wait here all have."""

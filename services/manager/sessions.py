@@ -112,7 +112,8 @@ class Sessions:
         hops = self._begun_hops(initiator, request)
         offer = SessionOffer(ask.request, self._cluster)
         try:
-            await self._hops.lay(hops, lambda: self._orders.give(request.responder, SESSION, offer))
+            responder = request.responder
+            await self._hops.lay(hops, lambda: self._orders.give(responder, SESSION, offer), responder)
         except (HopError, WordsError) as error:
             raise RefusedError(str(error)) from None
         return Opened()
@@ -121,7 +122,7 @@ class Sessions:
         """By hand, through these nodes."""
         self._check_room(nodes[0], (route,))
         try:
-            await self._hops.lay(labels_of(route, nodes, mtu), _nobody)
+            await self._hops.lay(labels_of(route, nodes, mtu))
         except (HopError, WordsError) as error:
             raise RefusedError(str(error)) from None
 
@@ -230,7 +231,3 @@ class Sessions:
             raise RefusedError("no such session was begun here just now: begin again")
         self._check_room(initiator, request.routes)
         return [hop for path in begun.paths for hop in labels_of(path.route, path.nodes, path.mtu)]
-
-
-async def _nobody() -> None:
-    """A route that is built by hand needs nobody's consent but its hops'."""
