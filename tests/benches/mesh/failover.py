@@ -14,7 +14,7 @@ from tests.mesh.places import THREE_WAYS
 from tests.mesh.test_failover import BREAKS
 from tests.mesh.world import World
 
-ROUNDS = 8
+ROUNDS = 6
 PORT = 7200
 SOURCE, TARGET = "a", "d"
 AIMS = {50: "≤ 0.4 s", 99: "≤ 1 s"}

@@ -57,6 +57,7 @@ def weigh(world: World, nodes: int) -> list[Figure]:
 @contextlib.contextmanager
 def run_crowd(host: Host, count: int) -> Iterator[None]:
     words = [*host.inside(TREE), sys.executable, "-m", "tests.benches.mesh.crowd", str(count), str(JOIN_PORT)]
+    words.append(host.node.ports[0].device)
     crowd = subprocess.Popen(
         words, env=host.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )

@@ -60,8 +60,9 @@ def check(world: World, address: str, who: str, bytes_aim: str, cpu_aim: str, po
         moved = sum(returned(log.read_text().splitlines())) / 1e6
     tell(f"{who}: {moved:.2f} MB in data calls")
     during = f"while {GIGABYTES:g} GB goes by"
+    lasted = f"it took {flow.seconds:.0f} s, in which nodes probe their ways"
     return [
-        Figure(f"{who}: data calls of {len(pids)} Python processes {during}", bytes_aim, moved, "MB"),
+        Figure(f"{who}: data calls of {len(pids)} Python processes {during}", bytes_aim, moved, "MB", lasted),
         Figure(
             f"{who}: CPU of the Python processes {during}", cpu_aim, used, "s",
             f"the same in {flow.seconds:.0f} s without traffic: {idle:.2f} s",
