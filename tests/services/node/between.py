@@ -20,6 +20,7 @@ from services.manager import asks
 from services.manager.model import Label, Service
 from services.manager.offer import read_service
 from services.manager.signed import Order
+from services.node.api_words import Publish
 from services.node.book import Book
 from services.node.config import Config
 from services.node.errors import AwayError, RefusedError
@@ -240,3 +241,25 @@ async def until(true: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError("waited in vain")
+
+
+Test = Callable[[Manager, Node, Node], Awaitable[None]]
+
+
+def run(folder: Path, test: Test) -> None:
+    """`a` has the lower id; `b` offers `web` to anyone."""
+
+    async def go() -> None:
+        manager = Manager()
+        low, high = sorted((Identity(new_seed()), Identity(new_seed())), key=lambda one: one.node_id)
+        a, b = [await Node(manager, folder, identity).start() for identity in (low, high)]
+        await b.publisher.publish(Publish("web", 8080))
+        await a.publisher.publish(Publish("web", 8080))
+        try:
+            async with asyncio.timeout(60):
+                await test(manager, a, b)
+        finally:
+            for node in manager.nodes.values():
+                await node.close()
+
+    asyncio.run(go())
