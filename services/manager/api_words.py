@@ -4,7 +4,8 @@
 {"is":"found","routes":[{"nodes":["31ab…","9e01…","77c0…"],"latency_s":0.004,"mtu":1420}],"reason":""}
 {"is":"refused","why":"'3' is the beginning of 4 node ids: give more digits"}
 
-Where a node is named, its id, the unique beginning of it or a name will do. Times are seconds, ids hex.
+Where a node is named, its id, the unique beginning of it or a name will do; `names` in an answer tells those that the
+managers vouch for, by node id. Times are seconds, ids hex.
 """
 
 from __future__ import annotations
@@ -205,14 +206,17 @@ class Nodes(_Answer, frozen=True, tag="nodes"):
 
 class Links(_Answer, frozen=True, tag="links"):
     links: tuple[LinkRow, ...]
+    names: dict[str, str] = {}
 
 
 class Routes(_Answer, frozen=True, tag="routes"):
     routes: tuple[RouteRow, ...]
+    names: dict[str, str] = {}
 
 
 class Services(_Answer, frozen=True, tag="services"):
     services: tuple[ServiceRow, ...]
+    names: dict[str, str] = {}
 
 
 class Names(_Answer, frozen=True, tag="names"):
@@ -224,6 +228,7 @@ class FoundRoutes(_Answer, frozen=True, tag="found"):
 
     routes: tuple[FoundRow, ...]
     reason: str = ""
+    names: dict[str, str] = {}
 
 
 class Built(_Answer, frozen=True, tag="built"):

@@ -68,7 +68,7 @@ class Office:
                     ends = self._registry.find(a), self._registry.find(b)
                     pair = find_pair(self._keeper.graph, *ends, self._named(policy))
                 found = [route for route in (pair.route, pair.standby) if route is not None]
-                return words.FoundRoutes(tuple(map(_found_row, found)), pair.reason)
+                return words.FoundRoutes(tuple(map(_found_row, found)), pair.reason, self._vouched())
             case words.Invite(lasts_s, uses):
                 return await self._invite(lasts_s, uses)
             case words.BuildRoute(nodes):
@@ -133,7 +133,7 @@ class Office:
     # lists
 
     def _nodes(self) -> words.Nodes:
-        now, names = time.monotonic(), {node_id: name for name, node_id in self._registry.names.items()}
+        now, names = time.monotonic(), self._vouched()
         rows = [
             words.NodeRow(
                 node_id,
@@ -157,18 +157,23 @@ class Office:
             back = reports.get((dst, src))
             is_up = link.up and back is not None and back.up
             rows.append(words.LinkRow(src, dst, link.kind, link.latency_s, link.loss, link.mtu, is_up))
-        return words.Links(tuple(rows))
+        return words.Links(tuple(rows), self._vouched())
 
     def _routes(self) -> words.Routes:
         rows = [
             words.RouteRow(route, self._book.nodes(route), next(iter(hops.values())).mtu)
             for route, hops in sorted(self._book.labels.items())
         ]
-        return words.Routes(tuple(rows))
+        return words.Routes(tuple(rows), self._vouched())
 
     def _services(self) -> words.Services:
         offers = [offer.service for offer in self._directory.find()]
-        return words.Services(tuple(words.ServiceRow(one.node_id, one.name, one.port, one.open_to) for one in offers))
+        rows = [words.ServiceRow(one.node_id, one.name, one.port, one.open_to) for one in offers]
+        return words.Services(tuple(rows), self._vouched())
+
+    def _vouched(self) -> dict[str, str]:
+        """Of several names of a node, the first."""
+        return {str(node_id): name for name, node_id in sorted(self._registry.names.items(), reverse=True)}
 
     def _names(self) -> words.Names:
         return words.Names(tuple(words.NameRow(*pair) for pair in sorted(self._registry.names.items())))

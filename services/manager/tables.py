@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from services.manager import api_words as words
 
@@ -37,6 +37,11 @@ def short_ids(ids: Collection[str]) -> dict[str, str]:
     return {node_id: node_id[:length] for node_id in ids}
 
 
+def called(ids: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Each by its name, or else the beginning of its id."""
+    return {**short_ids(ids), **{node_id: names[node_id] for node_id in ids if node_id in names}}
+
+
 def nodes(answer: words.Nodes) -> list[str]:
     short = short_ids([row.node_id for row in answer.nodes])
     rows = [
@@ -55,7 +60,7 @@ def nodes(answer: words.Nodes) -> list[str]:
 
 
 def links(answer: words.Links) -> list[str]:
-    short = short_ids({end for row in answer.links for end in (row.src, row.dst)})
+    short = called({end for row in answer.links for end in (row.src, row.dst)}, answer.names)
     rows = [
         (
             short[row.src],
@@ -72,7 +77,7 @@ def links(answer: words.Links) -> list[str]:
 
 
 def routes(answer: words.Routes) -> list[str]:
-    short = short_ids({node_id for row in answer.routes for node_id in row.nodes})
+    short = called({node_id for row in answer.routes for node_id in row.nodes}, answer.names)
     names = short_ids([row.route for row in answer.routes])
     rows = [
         (names[row.route], str(row.mtu), " ".join(short[node_id] for node_id in row.nodes) or "(unknown)")
@@ -82,7 +87,7 @@ def routes(answer: words.Routes) -> list[str]:
 
 
 def services(answer: words.Services) -> list[str]:
-    short = short_ids([row.node_id for row in answer.services])
+    short = called([row.node_id for row in answer.services], answer.names)
     rows = [
         (short[row.node_id], row.name, str(row.port), ", ".join(one[:16] for one in row.open_to) or "anyone")
         for row in answer.services
@@ -95,7 +100,7 @@ def names(answer: words.Names) -> list[str]:
 
 
 def found(answer: words.FoundRoutes) -> list[str]:
-    short = short_ids({node_id for row in answer.routes for node_id in row.nodes})
+    short = called({node_id for row in answer.routes for node_id in row.nodes}, answer.names)
     rows = [
         (
             ("route", "standby")[place],
