@@ -48,7 +48,7 @@ DOUBT_S, DOUBTS = 1.0, 2
 """A question open for so long puts the server itself in doubt; it may miss so many answers of its own."""
 
 ADDRESSES_S = 5.0
-LINKS_S, LINKS_APART_S = 30.0, 0.2
+LINKS_S, LINKS_APART_S, SETTLE_S = 30.0, 0.2, 2.0
 RECORD_S = 600.0
 
 
@@ -58,6 +58,8 @@ class Linked(Protocol):
     news: asyncio.Event
 
     def report(self) -> tuple[Link, ...]: ...
+
+    async def settle(self, within_s: float) -> None: ...
 
     async def refresh(self) -> None: ...
 
@@ -296,6 +298,7 @@ class Home:
             await asyncio.sleep(DOUBT_S)
 
     async def _say_links(self) -> None:
+        await self._links.settle(SETTLE_S)
         while True:
             self._links.news.clear()
             await self._try_to_say("links", msgspec.json.encode(self._links.report()))

@@ -39,7 +39,7 @@ WHOLE_EVERY = 8
 SMALLER = (1376, 1328, 1280)
 """MTUs for underlays that carry less than 1500 bytes; whole blocks of 16, as WireGuard pads."""
 
-SEEK_S, SLOWEST_S = 0.75, 6.0
+FIRST_S, SEEK_S, SLOWEST_S = 0.25, 0.75, 6.0
 TRIES = 2
 STILL_S, REFUSED_WITHIN_S = 15.0, 0.5
 """So long is a neighbour believed to forward that said so: kernels refuse but once a second."""
@@ -180,7 +180,7 @@ class Keeper:
                     return
             link.is_settled = await self._still_forwards()
             return
-        pace_s = min(SLOWEST_S, SEEK_S + self._down_s() / 60)
+        pace_s = pace(self._down_s())
         if kind_of(link.end) is Kind.WIRE:
             await self._try(pace_s)
             return
@@ -253,3 +253,8 @@ class Keeper:
 
     async def _ask(self, within_s: float, size: int) -> float:
         return await self._probes.probe(self._link.address, source=self._own, size=size, within_s=within_s)
+
+
+def pace(down_s: float) -> float:
+    """How long an answer is waited for: at first, when the other side may just be ordered too, in quick turns."""
+    return min(SLOWEST_S, max(FIRST_S, min(SEEK_S, down_s / 4)) + down_s / 60)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from services.addresses import link_address
@@ -89,6 +90,14 @@ class Links:
 
     def states(self) -> list[LinkState]:
         return [link.state for link in self._links.values()]
+
+    async def settle(self, within_s: float) -> None:
+        """Until those that a restarted process has taken over answer: to report them down would end their routes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while any(link.is_settled and not link.figures.is_up for link in self._links.values()):
+                    self.news.clear()
+                    await self.news.wait()
 
     def report(self) -> tuple[LinkReport, ...]:
         """As they are measured, for the manager."""

@@ -13,6 +13,7 @@ from services.manager.asks import Neighbours
 from services.node.config import Config, load_config, read_endpoint
 from services.node.errors import KeptError
 from services.node.figures import LOST_IN_A_ROW, Figures
+from services.node.keeper import FIRST_S, SLOWEST_S, pace
 from services.node.kept import Kept
 from services.node.status import Measured, tell
 from services.settings_file import parse_settings
@@ -144,6 +145,12 @@ def test_a_link_is_up_at_the_first_answer_and_down_after_three_losses() -> None:
     figures.answered(0.5, 9.0)
     assert figures.rtt_s == 0.5, "it is another way now"
     assert figures.loss == 0.0
+
+
+def test_a_neighbour_is_sought_in_ever_slower_turns() -> None:
+    turns = [pace(down_s) for down_s in (0.0, 1.0, 2.0, 4.0, 30.0, 300.0, 1e6)]
+    assert turns == sorted(turns)
+    assert (turns[0], turns[-1]) == (FIRST_S, SLOWEST_S)
 
 
 def test_small_changes_are_no_news() -> None:
