@@ -14,7 +14,7 @@ from services.errors import IdentityError
 from services.kernel.errors import KernelError
 from services.kernel.meter import Pair
 from services.kernel.model import SESSIONS, Count, Traffic
-from services.keys import NodeId, session_key
+from services.keys import NodeId
 from services.manager import asks
 from services.manager.errors import WordsError
 from services.manager.model import Label, Service
@@ -29,7 +29,7 @@ from services.node.opener import Asker
 from services.node.paths import DIRECT
 from services.node.pilot import Pilot
 from services.node.services import Publisher
-from services.node.session_words import Session
+from services.node.session_words import Session, peer_key
 from services.node.sessions import Sessions
 from services.node.underlay import write_endpoint
 
@@ -123,7 +123,7 @@ class Desk:
         figures = await self._figures()
         return words.Sessions(
             tuple(
-                _session(session, self._sessions.pilot(session.node_id), figures.get(session_key(session.node_id)))
+                _session(session, self._sessions.pilot(session.node_id), figures.get(peer_key(session.node_id)))
                 for session in self._sessions.words
             )
         )
@@ -132,7 +132,7 @@ class Desk:
         counters, figures = await self._kernel.counters(), await self._figures()
         ends = []
         for session in self._sessions.words:
-            figure = figures.get(session_key(session.node_id))
+            figure = figures.get(peer_key(session.node_id))
             if figure is not None:
                 ends.append(words.EndRow(session.node_id, session.routes, figure.received, figure.sent))
         return words.Metered(tuple(meter_rows(counters)), tuple(ends))
@@ -210,7 +210,7 @@ class Desk:
         known = {*self._members.ids, *(session.node_id for session in self._sessions.words)}
         sessions: dict[str, str] = {}
         for node_id in known:
-            figure = figures.get(session_key(node_id))
+            figure = figures.get(peer_key(node_id))
             if figure is not None and figure.endpoint is not None:
                 sessions[node_id] = write_endpoint(figure.endpoint)
         links = {str(state.node_id): state.endpoint for state in self._links.states() if state.is_up and state.endpoint}

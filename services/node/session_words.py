@@ -7,13 +7,14 @@ the responder, who follows, from all that were agreed on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 
 import msgspec
 
 from services.addresses import End, read_route_id, route_address, session_address
 from services.kernel.model import SESSIONS, AllowedIp, Endpoint, Fact, Peer, Route, granted, outer
-from services.keys import NodeId, session_key
+from services.keys import CurveKey, NodeId, session_key
 from services.manager.routes.policy import Policy
 from services.node.config import read_endpoint
 from services.node.own import DIRECT_MTU
@@ -25,8 +26,16 @@ ROUND_IT = 80
 
 _WAY, _ROUTE_BYTES = b"way:", 12
 
+MANY = 8192
+
 KEEPALIVE_S = 25
 """Of a direct way: it may lead through NAT."""
+
+
+@lru_cache(maxsize=MANY)
+def peer_key(node_id: NodeId) -> CurveKey:
+    """`session_key`, computed once: all sessions are looked at each second. Raises NodeIdError."""
+    return session_key(node_id)
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -96,7 +105,7 @@ def read_way_note(note: bytes) -> str | None:
 
 
 def session_facts(me: NodeId, session: Session, probe_port: int) -> list[Fact]:
-    key, there = session_key(session.node_id), session_address(session.node_id)
+    key, there = peer_key(session.node_id), session_address(session.node_id)
     return [
         Peer(SESSIONS, key, _endpoint(session), _keepalive_s(session)),
         AllowedIp(SESSIONS, IPv6Network(there), key),

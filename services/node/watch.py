@@ -18,12 +18,12 @@ from services.addresses import ROUTES, read_route
 from services.errors import IdentityError
 from services.kernel.errors import KernelError
 from services.kernel.model import SESSIONS, Endpoint, Traffic
-from services.keys import NodeId, session_key
+from services.keys import NodeId
 from services.node.errors import NodeError
 from services.node.opener import Ends
 from services.node.paths import DIRECT
 from services.node.pilot import Pilot
-from services.node.session_words import Session
+from services.node.session_words import Session, peer_key
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Watch:
     async def look(self) -> None:
         figures = {figure.public_key: figure for figure in await self._kernel.traffic(SESSIONS)}
         for session in self._sessions.words:
-            key = session_key(session.node_id)
+            key = peer_key(session.node_id)
             now, before = figures.get(key), self._before.get(key)
             if now is None:
                 continue
