@@ -24,6 +24,7 @@ SUBJECTS = {
         "setup": "tests.benches.mesh.setup",
         "failover": "tests.benches.mesh.failover",
         "memory": "tests.benches.mesh.memory",
+        "idle": "tests.benches.mesh.idle",
         "board": "tests.benches.board",
     },
 }

@@ -14,14 +14,14 @@ from tests.mesh.places import THREE_WAYS
 from tests.mesh.test_failover import BREAKS
 from tests.mesh.world import World
 
-ROUNDS = 6
+ROUNDS = 20
 PORT = 7200
 SOURCE, TARGET = "a", "d"
 AIMS = {50: "≤ 0.4 s", 99: "≤ 1 s"}
 
 
 def bench(rounds: int = ROUNDS) -> list[Figure]:
-    """About ten minutes; needs root."""
+    """About five minutes; needs root."""
     gaps: dict[str, list[float]] = {way: [] for way in BREAKS}
     with run_mesh(THREE_WAYS) as world:
         for number in range(1, rounds + 1):
