@@ -280,7 +280,9 @@ class Pet(_Words, frozen=True):
 
 
 class Status(_Answer, frozen=True, tag="status"):
-    """`summary` says in one line whether the mesh works, `works` in a word. `refused` are the firewall's counts."""
+    """`summary` says in one line whether the mesh works, `works` in a word. `refused` are the firewall's counts, and
+    `probes` that were none.
+    """
 
     node_id: NodeId
     session_address: str

@@ -55,7 +55,7 @@ class Ends:
         measured: Callable[[], Measured],
     ) -> None:
         self._config, self._me, self._own = config, identity.node_id, own
-        self._kernel, self._home, self._labels, self._troubles = kernel, home, labels, troubles
+        self._kernel, self._home, self._labels, self._prober, self._troubles = kernel, home, labels, prober, troubles
         self._measured = measured
         self._started_unix_s = int(time.time())
         self.publisher = Publisher(identity, config, book, home, ram)
@@ -110,9 +110,13 @@ class Ends:
             self.sessions.count,
             len(self._labels),
             len(self.publisher),
-            {name: count.packets for name, count in refused.items()},
+            {**{name: count.packets for name, count in refused.items()}, "probes": self._false_probes()},
             self._troubles.list(),
         )
+
+    def _false_probes(self) -> int:
+        counts = self._prober.counts
+        return counts.malformed + counts.unknown + counts.forged
 
     def _managers(self) -> tuple[ManagerState, ...]:
         known = {place.id for place in self._config.managers}

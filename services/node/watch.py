@@ -27,7 +27,7 @@ from services.node.session_words import Session, peer_key
 
 log = logging.getLogger(__name__)
 
-LOOK_S, KEEP_S = 1.0, 60.0
+LOOK_S, KEEP_S = 1.0, 30.0
 COST_SHARE = 20
 """A look that takes long is taken less often: a twentieth of the time at most."""
 
@@ -122,16 +122,23 @@ class Watch:
                 idle_s = asyncio.get_running_loop().time() - pilot.traffic_s
                 is_alive = idle_s < IDLE_S
             else:
-                is_alive = now_s - self._heard_s(session, now_s) < GONE_S
+                is_alive = now_s - self._heard_s(session, now_s) < GONE_S and not self._is_closed(session)
             if is_alive:
                 for route in session.routes:
                     self._labels.keep(route)
                 await self._read_mtus(session)
-            elif pilot is not None or not any(self._labels.end(route) for route in session.routes):
+            elif pilot is not None or self._has_no_labels(session):
                 await self._end(session)
         await self._sessions.tidy()
         known = {session.node_id for session in self._sessions.words}
         self._received_s = {node_id: at_s for node_id, at_s in self._received_s.items() if node_id in known}
+
+    def _has_no_labels(self, session: Session) -> bool:
+        return not any(self._labels.end(route) for route in session.routes)
+
+    def _is_closed(self, session: Session) -> bool:
+        """A responder is not told: the initiator closes the routes."""
+        return session.active != DIRECT and bool(session.routes) and self._has_no_labels(session)
 
     def _heard_s(self, session: Session, now_s: float) -> float:
         """When there last was a sign of the other one; of a session that is new here, now."""

@@ -164,6 +164,19 @@ def test_a_session_that_nobody_used_for_a_day_ends(tmp_path: Path, monkeypatch: 
     run(tmp_path, test)
 
 
+def test_a_responder_ends_what_the_initiator_closed(tmp_path: Path) -> None:
+    async def test(_: Manager, a: Node, b: Node) -> None:
+        await a.sessions.connect(b.node_id, "web", Policy())
+        looking = watch(b, Figures(a))
+        await looking.keep()
+        assert b.sessions.count == 1
+        b.labels.held.clear()
+        await looking.keep()
+        assert b.sessions.count == 0
+
+    run(tmp_path, test)
+
+
 def test_labels_that_came_late_give_their_mtu(tmp_path: Path) -> None:
     async def test(_: Manager, a: Node, b: Node) -> None:
         session = await a.sessions.connect(b.node_id, "web", Policy())
