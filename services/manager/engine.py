@@ -40,6 +40,7 @@ class Engine:
     store: Store
     lease: Lease
     intake: Intake
+    gate: Gate
 
     def __init__(
         self, identity: Identity, secret: Secret, address: Address, folder: Path, others: tuple[Address, ...] = ()
@@ -82,9 +83,9 @@ class Engine:
         self.bus = await self._connect(lambda: authority.manager_token(me))
         system = await self._connect(lambda: authority.system_token(me))
         self.store = await open_store(self.bus, self.replicas)
-        gate = Gate(authority, system, self.store, self._settings.accounts, self._configure)
-        await gate.start()
-        self._undo.push_async_callback(gate.stop)
+        self.gate = Gate(authority, system, self.store, self._settings.accounts, self._configure)
+        await self.gate.start()
+        self._undo.push_async_callback(self.gate.stop)
         self.lease = await open_lease(self.bus, me, "leader", self.replicas)
         self.lease.start()
         self._undo.push_async_callback(self.lease.stop)

@@ -54,6 +54,10 @@ class Gate:
     async def stop(self) -> None:
         await end_tasks(self._tasks)
 
+    def look(self) -> None:
+        """Somebody may have come on the list: who heard of it first says so."""
+        self._news.set()
+
     async def _keep(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):

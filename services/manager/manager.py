@@ -104,6 +104,7 @@ class Manager:
         self._undo.push_async_callback(self.engine.stop)
         await self.registry.start(self.engine.store)
         self._undo.push_async_callback(self.registry.stop)
+        self.registry.on_expelled.append(lambda _: self.engine.gate.look())
         self.members.start()
         self._undo.push_async_callback(self.members.stop)
         await self._open_desk()
