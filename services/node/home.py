@@ -259,7 +259,10 @@ class Home:
             await self._refresh()
             await self._try_to_say("record", self._own.signed)
             for handler in self._at_home:
-                await handler()
+                try:
+                    await handler()
+                except NodeError as error:
+                    log.info("not all is said to the managers: %s", error)
             while not self._came.is_set():
                 try:
                     await self.ask(Labels(), AskDone)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from services.addresses import link_address
 from services.kernel.errors import KernelError
-from services.kernel.model import Endpoint
+from services.kernel.model import Endpoint, Peer, Report
 from services.keys import Identity, NodeId
 from services.manager.asks import Neighbours
 from services.manager.ending import end_tasks
@@ -125,9 +125,12 @@ class Links:
         if kept is not None:
             await self._take(kept, is_settled=True)
 
-    def start(self) -> None:
+    def start(self, brought: Report) -> None:
+        """`brought` is what the kernel did not have: such neighbours are sought, the others are found there."""
         self._is_started = True
+        new = {change.fact.public_key for change in brought.done if isinstance(change.fact, Peer)}
         for link in self._links.values():
+            link.is_settled = link.is_settled and link.end.link_key not in new
             self._keep(link)
 
     async def run(self) -> None:
@@ -246,7 +249,8 @@ class Links:
             old.cancel()
         port, asked = self._config.probe_port, (self._places, self._has_many_labels, self.news.set)
         keeper = Keeper(link, self._address, self._book, self._probes, port, *asked)
-        self._tasks[link.node_id] = asyncio.get_running_loop().create_task(keeper.run(self._interval_s))
+        self._tasks[link.node_id] = task = asyncio.get_running_loop().create_task(keeper.run(self._interval_s))
+        task.add_done_callback(_look_at)
 
     async def _remove(self, node_id: NodeId) -> None:
         link = self._links.pop(node_id)
@@ -279,6 +283,12 @@ class Links:
 
     def _interval_s(self) -> float:
         return INTERVAL_S * max(1.0, len(self._links) / AT_FULL_PACE)
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """What runs for ever and ends is a mistake of ours, to be seen."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("a link is kept no more", exc_info=task.exception())
 
 
 def _by(signed: bytes) -> str:

@@ -14,7 +14,7 @@ from services.keys import Identity, new_seed
 from services.manager.record import make_record, sign_record
 from tests.services.kernel.hosts import DEADLINE_S, ROOT
 from tests.services.node.conftest import MakeNodes
-from tests.services.node.world import LINK_PORT, Node, introduce, lay_route
+from tests.services.node.world import LINK_PORT, Node, introduce, lay_route, start_all
 from viscript.signal import SignalServer
 from viscript.signal.model import Address
 from viscript.signal.settings import make_environment
@@ -56,18 +56,16 @@ def test_no_packet_is_lost_when_a_node_is_killed_and_started_again(make_nodes: M
     a, relay, b = nodes = make_nodes("arb")
     introduce(a, relay, b)
     here, there = lay_route(a, relay, b)
-    for node in nodes:
-        node.start()
+    start_all(*nodes)
     sees(a, f"link to '{relay.node_id}' is up")
     sees(b, f"link to '{relay.node_id}' is up")
     assert a.host.pings(there, "-I", str(here))
     before = relay.host.run("wg", "show", LINKS, "latest-handshakes")
-    pinging = ping(a, "-i0.01", "-c1200", "-W2", "-I", here, there)
+    pinging = ping(a, "-i0.01", "-c1000", "-W2", "-I", here, there)
     relay.kill()
     sees(a, f"the node of '{relay.node_id}' does not run, its kernel forwards")
     a.kill()
-    for node in (relay, a):
-        node.start()
+    start_all(relay, a)
     relay.waits(lambda status: status.links_up == 2)
     relay.stop()
     relay.start()
@@ -103,8 +101,7 @@ def test_a_link_over_a_wire(make_nodes: MakeNodes) -> None:
     a.neighbours([sign_record(b.identity, b.record(("10.0.2.1",)))])
     b.neighbours([sign_record(a.identity, a.record(("10.0.1.1",)))])
     here, there = lay_route(a, b, mtu=1450)
-    for node in (a, b):
-        node.start()
+    start_all(a, b)
     sees(a, "is up")
     assert a.host.pings(there, "-I", str(here))
     assert "vxlan" in a.host.run("ip", "-d", "link", "show", "type", "vxlan")
@@ -114,8 +111,7 @@ def test_a_link_over_a_wire(make_nodes: MakeNodes) -> None:
 def test_a_silent_link_is_seen_soon_and_found_again(make_nodes: MakeNodes) -> None:
     a, b = make_nodes("ab")
     introduce(a, b)
-    for node in (a, b):
-        node.start()
+    start_all(a, b)
     for node in (a, b):
         node.waits(lambda status: status.links_up == 1)
     b.host.run("nft", HOLE)
@@ -132,8 +128,7 @@ def test_a_link_over_a_narrow_underlay(make_nodes: MakeNodes) -> None:
     a, b = make_nodes("ab")
     introduce(a, b)
     b.host.run("nft", NARROW)
-    for node in (a, b):
-        node.start()
+    start_all(a, b)
     a.waits(lambda status: status.links_up == 1)
     (link,) = a.links()
     assert (link.is_up, link.mtu) == (True, 1376)
@@ -148,8 +143,7 @@ def test_a_liar_holds_no_link(make_nodes: MakeNodes) -> None:
     false = msgspec.structs.replace(false, link_key=theirs.link_key, link_address=theirs.link_address)
     a.neighbours([sign_record(b.identity, b.record())])
     b.neighbours([sign_record(liar, false), sign_record(a.identity, theirs)])
-    for node in (a, b):
-        node.start()
+    start_all(a, b)
     sees(b, f"link to '{a.node_id}' is up")
     status = b.waits(lambda status: status.links_up == 1)
     assert any("claims the link key" in trouble.what for trouble in status.troubles)

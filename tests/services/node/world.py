@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -171,6 +172,13 @@ def start(
             started.wait(DEADLINE_S)
             raise AssertionError(log.read_text())
     return started
+
+
+def start_all(*nodes: Node) -> None:
+    """Side by side."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(node.start) for node in nodes]:
+            done.result(DEADLINE_S)
 
 
 def introduce(*nodes: Node) -> None:
