@@ -150,6 +150,12 @@ class Paths:
         if was_asleep:
             self._hurry(self.ways[self.active], now_s + FAST_S)
 
+    def rest(self, now_s: float, later_s: float) -> None:
+        """Nothing is known to pass, and the first questions may come later: many sessions begin at once."""
+        self._traffic_s = now_s - BUSY_S
+        for way in self.ways.values():
+            way.next_s = max(way.next_s, now_s + later_s)
+
     def answered(self, number: int, now_s: float) -> None:
         asked = self._asked.pop(number, None)
         way = self.ways.get(asked.route) if asked is not None else None

@@ -35,7 +35,7 @@ from services.node.errors import KeptError, NodeError, OrderError, RefusedError,
 from services.node.kept import Kept
 from services.node.label_facts import LEAST_MTU
 from services.node.opener import Asker, Ends, Opener, OwnEndpoints, Wish
-from services.node.paths import DIRECT
+from services.node.paths import CALM_S, DIRECT
 from services.node.pilot import Pilot
 from services.node.probes import Prober
 from services.node.responder import Responder
@@ -125,8 +125,11 @@ class Sessions:
         self._home.on(SESSION, self._take_offer)
         self._home.on_expelled(self._expel)
         self._prober.on_note = self._hear
-        for session in self._sessions.values():
+        now_s, share_s = asyncio.get_running_loop().time(), CALM_S / max(1, len(self._sessions))
+        for number, session in enumerate(self._sessions.values()):
             self._steer(session)
+            if (pilot := self.pilot(session.node_id)) is not None:
+                pilot.paths.rest(now_s, number * share_s)
 
     async def close(self) -> None:
         """The kernel keeps all of it."""

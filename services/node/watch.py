@@ -103,8 +103,8 @@ class Watch:
             now, before = figures.get(key), self._before.get(key)
             if now is None:
                 continue
-            received = max(0, now.received - (before.received if before is not None else 0))
-            sent = max(0, now.sent - (before.sent if before is not None else 0))
+            before = before or now  # what passed before this process is none of its news
+            received, sent = max(0, now.received - before.received), max(0, now.sent - before.sent)
             if received:
                 self._received_s[session.node_id] = time.monotonic()
             if (pilot := self._sessions.pilot(session.node_id)) is not None:

@@ -121,6 +121,15 @@ def test_a_quiet_session_is_asked_seldom_and_an_idle_one_less() -> None:
     assert world.asked["b"] - before["b"] <= 22
 
 
+def test_sessions_of_a_restarted_process_begin_calmly() -> None:
+    world = two(always(0.01), always(0.01), busy_until_s=0.0)
+    world.paths.rest(0.0, 1.5)
+    world.run(1.4)
+    assert not world.asked
+    world.run(10.0)
+    assert 8 <= sum(world.asked.values()) <= 12
+
+
 def test_traffic_wakes_a_sleeping_session() -> None:
     world = two(dead_from(205.0), always(0.01), busy_until_s=1.0).run(205.0)
     assert world.switched() == []

@@ -75,6 +75,7 @@ def test_a_pilot_hears_of_traffic(tmp_path: Path) -> None:
         assert pilot is not None
         pilot.paths._traffic_s = pilot.traffic_s = -1000.0
         looking = watch(a, figures)
+        figures.sent = 1_000_000
         await looking.look()
         assert pilot.traffic_s == -1000.0
         figures.sent += 10_000
