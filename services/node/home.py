@@ -42,12 +42,12 @@ EARLY_S = 60.0
 """So long a node that is not home yet, or no more, tries often: managers may be just starting too."""
 
 KEPT_WITHIN_S, JOINED_WITHIN_S = 6.0, 12.0
-AWAY_S = 5.0
+AWAY_S, LOOK_S = 5.0, 1.0
 PING_S, PING_WITHIN_S = 5.0, 3.0
 DOUBT_S, DOUBTS = 1.0, 2
 """A question open for so long puts the server itself in doubt; it may miss so many answers of its own."""
 
-ADDRESSES_S = 5.0
+ADDRESSES_S = 10.0
 LINKS_S, LINKS_APART_S, SETTLE_S = 30.0, 0.2, 2.0
 RECORD_S = 600.0
 
@@ -243,11 +243,11 @@ class Home:
         while bus is not None and not bus.closed.is_set():
             if bus.is_connected and away_s:
                 self._came.set()
-            away_s = 0.0 if bus.is_connected else away_s + 0.5
+            away_s = 0.0 if bus.is_connected else away_s + LOOK_S
             if away_s >= AWAY_S:
                 raise AwayError("the bus is away")
             with suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
+                async with asyncio.timeout(LOOK_S):
                     await bus.closed.wait()
         raise AwayError("a manager closed the bus to this node")
 
