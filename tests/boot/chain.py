@@ -27,8 +27,7 @@ class Chain:
         self._nodes = [Node(f"chain-{place}") for place in range(1, count + 1)]
 
     def __enter__(self) -> "Chain":
-        make = f"sudo mkdir -p {FOLDER}; sudo tee {FOLDER}/{GUEST.name} >/dev/null"
-        self._board.send(GUEST.read_bytes(), make, user="admin")
+        send_program(self._board, GUEST)
         self.ask("up", self.count)
         return self
 
@@ -42,10 +41,7 @@ class Chain:
 
     def ask(self, verb: str, *words: object, data: bytes = b"") -> dict[str, Any]:
         """What `chain_guest` answers; it runs as root."""
-        command = f"sudo /usr/lib/skywire/bin/python3 -IB {FOLDER}/{GUEST.name} {verb} {' '.join(map(str, words))}"
-        said = self._board.run(*self._board.ssh_words("admin"), command, stdin=data, timeout_s=DEADLINE_S)
-        answer: dict[str, Any] = json.loads(said)
-        return answer
+        return run_program(self._board, GUEST, verb, *words, data=data)
 
     def bring(self) -> list[dict[str, Any]]:
         """For each namespace: how many facts were done, which failed, and how many a second time (none)."""
@@ -66,3 +62,17 @@ class Chain:
         facts += ends(LABEL, nodes[1 if initiates else last - 1], initiates=initiates)
         facts += session(nodes[last - place], LABEL.responder if initiates else None)
         return [*facts, opened("tcp", PORT)]
+
+
+def send_program(board: Board, program: Path) -> None:
+    board.send(
+        program.read_bytes(), f"sudo mkdir -p {FOLDER}; sudo tee {FOLDER}/{program.name} >/dev/null", user="admin"
+    )
+
+
+def run_program(board: Board, program: Path, *words: object, data: bytes = b"") -> dict[str, Any]:
+    """As root on the board; the JSON object that it prints."""
+    command = f"sudo /usr/lib/skywire/bin/python3 -IB {FOLDER}/{program.name} {' '.join(map(str, words))}"
+    said = board.run(*board.ssh_words("admin"), command, stdin=data, timeout_s=DEADLINE_S)
+    answer: dict[str, Any] = json.loads(said)
+    return answer

@@ -2,13 +2,15 @@
 
 import json
 import re
+from pathlib import Path
 
 from image.emulator.board import Board
-from tests.boot.chain import Chain
+from tests.boot.chain import Chain, run_program, send_program
 from tests.boot.rows import Table, wait_for
 
 START_S = 300
 CARRIED = 2_000_000
+FAR = Path(__file__).with_name("far_guest.py")
 NET_ADMIN = "0000000000001000"
 POWERS = """
 for app in node manager; do
@@ -57,6 +59,9 @@ def mesh_rows(board: Board, table: Table) -> None:
     table.check("links and sessions are the kernel's WireGuard", lambda: _kernel(board))
     table.check("from outside SSH and the join port are open, and another port is shut", lambda: _knock(board))
     table.check("systemd-networkd leaves the mesh's routes and addresses alone", lambda: _networkd(board))
+    table.check("a name leads to the board's session address, through systemd-resolved", lambda: _named(board))
+    claim = "a second node, in a namespace, joins by invitation and opens a session for a service of the board"
+    table.check(claim, lambda: _second(board))
     claim = "a session through two relays, all four in namespaces of the guest, carries TCP in kernel WireGuard"
     table.check(claim, lambda: _chain(board))
     table.check("node killed with -9: back under its id, and the kernel's state was adopted", lambda: _adopts(board))
@@ -105,6 +110,19 @@ def _networkd(board: Board) -> tuple[str, bool]:
     managed = board.ssh(NETWORKD, user="admin").stdout
     after = board.ssh(FOREIGN, user="admin").stdout
     return f"{managed}; {after}", bool(before) and before == after and "127.0.0.153:5353" in managed
+
+
+def _named(board: Board) -> tuple[str, bool]:
+    status = json.loads(board.ssh("node status --json", user="admin").stdout)
+    told = board.ssh(f"sudo manager name {status['node_id']} board", user="admin").stdout
+    found = wait_for(lambda: board.ssh("getent ahostsv6 board.sky", user="admin", check=False).stdout, 60) or "nothing"
+    return f"{told}; {found}", found.split()[0] == status["session_address"]
+
+
+def _second(board: Board) -> tuple[str, bool]:
+    send_program(board, FAR)
+    seen = run_program(board, FAR, START_S)
+    return json.dumps(seen), seen["said"] == "1000000 bytes arrived" and seen["kernel"]
 
 
 def _chain(board: Board) -> tuple[str, bool]:
