@@ -9,7 +9,7 @@ import pytest
 from services.addresses import link_address
 from services.keys import Identity, session_key
 from services.manager.api_words import Admit, Done, Expel, SetName
-from services.node.api_words import GetRoutes, Resolve, Resolved, Routes, RouteState
+from services.node.api_words import Resolve, Resolved
 from services.node.errors import NodeRefusedError
 from tests.mesh.kernel_view import peers
 from tests.mesh.stream import open_stream
@@ -57,7 +57,7 @@ def expelled(world: World) -> str:
         def is_gone() -> bool:
             return not any(
                 keys & (peers(world.host(name), "sky-link") | peers(world.host(name), "sky0"))
-                or any(out in (world.name(r.initiator_side), world.name(r.responder_side)) for r in routes(world, name))
+                or any(out in (world.name(r.initiator_side), world.name(r.responder_side)) for r in world.routes(name))
                 for name in others
             )
 
@@ -75,10 +75,6 @@ def expelled(world: World) -> str:
 
 def test_who_is_expelled_is_gone_everywhere(three_managers: World) -> None:
     expelled(three_managers)
-
-
-def routes(world: World, name: str) -> tuple[RouteState, ...]:
-    return world.node(name).ask(GetRoutes(), Routes).routes
 
 
 def names(world: World) -> str:

@@ -24,12 +24,15 @@ from services.node.api_words import (
     Done,
     GetLinks,
     GetMeter,
+    GetRoutes,
     GetSessions,
     GetStatus,
     Links,
     LinkState,
     Metered,
     PathState,
+    Routes,
+    RouteState,
     Sessions,
     SessionState,
     Status,
@@ -79,6 +82,10 @@ class World:
     def links_up(self, name: str) -> set[str]:
         """The names of those to whom it has links that are up."""
         return {self.name(link.node_id) for link in self.links(name) if link.is_up}
+
+    def routes(self, name: str) -> tuple[RouteState, ...]:
+        """The labels it holds."""
+        return self.node(name).ask(GetRoutes(), Routes).routes
 
     def meter(self, name: str) -> Metered:
         return self.node(name).ask(GetMeter(), Metered)

@@ -6,6 +6,9 @@ addresses, and pings; the nodes' own words only say which way a session takes.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +20,19 @@ from services.node.errors import NodeError
 from tests.boot.rows import Table
 from tests.laboratory.errors import LabError
 from tests.laboratory.model import Topology
+from tests.laboratory.sweep import is_orphan, namespaces
 from tests.laboratory.topology import known, read_topology
-from tests.mesh import places, test_direct, test_failover, test_hostile, test_line, test_managers
+from tests.mesh import places, test_commands, test_direct, test_failover, test_hostile, test_line, test_managers
 from tests.mesh.world import World, run_world
+from tests.proofs import mesh_rooms
 
 Scene = Callable[[World], str]
 Rows = list[tuple[str, Scene]]
+
+TREE = Path(__file__).parents[2]
+LAB = [sys.executable, "-m", "tests.laboratory", "skyminer", "--json"]
+LAB_WITHIN_S = 180
+ROUTE = "node connect pi-5 viscript --policy hops_at_least=2"
 
 TROUBLES = (NodeError, ManagerError, LabError, IdentityError, SubprocessError, StopIteration, KeyError)
 
@@ -63,6 +73,12 @@ HOSTILE: Rows = [
     ("a session from an id that is not on the list", test_hostile.not_on_the_list),
 ]
 
+PEOPLE: Rows = [
+    ("commands answer in 80 columns and as JSON", test_commands.commands_answer),
+    ("a route is built by hand", test_commands.built_by_hand),
+    ("private keys stay where they are", test_commands.secrets_stay),
+]
+
 WIRES: Rows = [("a third host on the switch injects into a wire", test_hostile.injected_into_a_wire)]
 
 MANAGERS: Rows = [
@@ -82,11 +98,21 @@ def prove(scratch: Path, parts: set[str]) -> list[Table]:
     """Each network is up for its parts alone."""
     networks: list[tuple[str, Topology, dict[str, Rows]]] = [
         ("tests/lab line, four hosts in a row", read_topology(known()["line"]), {"line": LINE}),
-        ("three ways from a to d", places.read(places.THREE_WAYS), {"hostile": HOSTILE, "failover": FAILOVER}),
+        (
+            "three ways from a to d",
+            places.read(places.THREE_WAYS),
+            {"people": PEOPLE, "hostile": HOSTILE, "failover": FAILOVER},
+        ),
         ("four boards on a switch", places.read(places.RACK), {"wires": WIRES}),
         ("three managers", places.read(places.THREE_MANAGERS), {"managers": MANAGERS}),
     ]
     tables = []
+    if "rooms" in parts:
+        tables.append(Table("bad input and small parts: the tests of each room"))
+        mesh_rooms.fill(tables[-1], scratch / "rooms")
+    if "skyminer" in parts:
+        tables.append(Table("tests/lab skyminer"))
+        _fill_skyminer(tables[-1])
     for number, (title, topology, rows) in enumerate(networks):
         wanted = [row for part, found in rows.items() if part in parts for row in found]
         if wanted:
@@ -105,6 +131,31 @@ def _fill(table: Table, rows: Rows, topology: Topology, folder: Path) -> None:
                 table.check(claim, lambda scene=scene: _look(scene, world))  # type: ignore[misc]
     except (*TROUBLES, AssertionError) as error:
         table.add("every node joins, every cable carries a link", f"after {since(begin)}: {error}", False)
+
+
+def _fill_skyminer(table: Table) -> None:
+    """As a person does it, from outside."""
+    words = [*LAB, "--", "sh", "-c", f"{ROUTE} && ping -c3 -W5 pi-5.mesh && node sessions --json && viscript nodes"]
+    done = subprocess.run(words, cwd=TREE, capture_output=True, text=True, timeout=LAB_WITHIN_S, check=False)
+    said = done.stdout.splitlines()
+    lab = json.loads(said[0]) if said else {"seconds": 0, "memory_bytes": 0, "nodes": []}
+    up = f"{lab['seconds']} s, {lab['memory_bytes'] / 1e6:.0f} MB in all; exit {done.returncode} {done.stderr[-300:]}"
+    table.add("eight boards are up in seconds", up, done.returncode == 0)
+    name_of = {node["id"]: node["name"] for node in lab["nodes"]}
+    pinged = next((line for line in said if "packets transmitted" in line), "no ping")
+    table.add(f"a working route in one command: {ROUTE}", pinged, " 0% packet loss" in pinged)
+    sessions = next((json.loads(line)["sessions"] for line in said if '"is":"sessions"' in line), [])
+    ways = [
+        [name_of[node] for node in path["nodes"]]
+        for session in sessions
+        for path in session["paths"]
+        if name_of[session["node_id"]] == "pi-5" and path["is_active"]
+    ]
+    table.add("which goes over another board", " ".join(map("-".join, ways)), [len(way) for way in ways] == [3])
+    well = [line.split()[0] for line in said if line.startswith("pi-") and line.endswith(" well")]
+    table.add("the first board's viscript commands all eight over the mesh", " ".join(well), len(well) == 8)
+    left = [name for name in namespaces() if is_orphan(name)]
+    table.add("nothing is left behind", ", ".join(left) or "no namespace of it", not left)
 
 
 def _look(scene: Scene, world: World) -> tuple[str, bool]:
