@@ -1,6 +1,7 @@
 """node.yaml as words. Everything has a default: without a file it is a node without a network, on a workstation.
 
 seed: /data/identity/seed          managers: [{at: "203.0.113.1:7997", id: 64 hex, token: "…"}]
+                                   managers: [{invitation: "skywire:…"}]   the text of `manager invite`
 link_port: 51820                   link_networks: [10.0.0.0/8]   announced and tried; all where there is none
 session_port: 51821                wires: [192.168.1.0/24]       trusted switches: links without hop encryption
 probe_port: 51822                  endpoints: ["198.51.100.7:51820"]   announced besides one's own addresses
@@ -23,6 +24,8 @@ from services.errors import IdentityError
 from services.kernel.model import Endpoint
 from services.kernel.rules import Host, Settings
 from services.keys import NodeId, read_node_id
+from services.manager.errors import JoinError
+from services.manager.invites import read_invitation_text
 from services.node.places import usual_card, usual_config, usual_ram, usual_socket
 from services.settings_file import read_settings
 
@@ -91,18 +94,37 @@ class Place(str):
 
 
 class ManagerAt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a manager's join port is. With `id` no other is taken; `token` is an invitation's."""
+    """Where a manager's join port is. With `id` no other is taken; `token` is an invitation's.
 
-    at: Place
+    `invitation` is the text of `manager invite`, which says all three; once read it is empty.
+    """
+
+    at: Place = Place("")
     id: NodeId | None = None
     token: str = ""
+    invitation: str = ""
 
     def __post_init__(self) -> None:
+        if self.invitation:
+            self._read_invitation()
+        elif not self.at:
+            raise ValueError("expected 'at: host:port', or 'invitation: skywire:…' (make one: manager invite)")
         if self.id is not None:
             try:
                 read_node_id(self.id)
             except IdentityError as error:
                 raise ValueError(str(error)) from None
+
+    def _read_invitation(self) -> None:
+        if self.at or self.id is not None or self.token:
+            raise ValueError("an invitation says at, id and token: leave those out")
+        try:
+            at, manager, token = read_invitation_text(self.invitation)
+        except JoinError as error:
+            raise ValueError(str(error)) from None
+        read = {"at": Place.read_setting(at), "id": manager, "token": token, "invitation": ""}
+        for name, value in read.items():
+            msgspec.structs.force_setattr(self, name, value)
 
     def __repr__(self) -> str:
         return f"ManagerAt({self.at}, {self.id})"

@@ -28,6 +28,13 @@ host: board
 outside: [tcp/22, udp/5353]
 """
 ID = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+INVITED = f"skywire:{ID}@198.51.100.7:7997/{16 * 'a'}.{22 * 'b'}"
+
+
+def test_a_pasted_invitation_says_where_at_whom_and_by_what() -> None:
+    (place,) = parse_settings(f'managers: [{{invitation: "{INVITED}"}}]', Config, "node.yaml").managers
+    assert (place.at, place.id, place.token) == ("198.51.100.7:7997", ID, f"{16 * 'a'}.{22 * 'b'}")
+    assert "bbb" not in repr(place)
 
 
 def test_a_whole_configuration() -> None:
@@ -47,7 +54,9 @@ def test_a_whole_configuration() -> None:
         ("link_port: 51821", "must differ"),
         ("link_port: 4789", "VXLAN"),
         ("wires:\n- 10.0.0.0/8\n- 10.0.0.1/8", "node.yaml:3: key 'wires[1]'"),
-        ("managers: [{id: a}]", "missing required field 'at'"),
+        ("managers: [{token: a}]", "or 'invitation: skywire:…'"),
+        ("managers: [{invitation: 'skywire:ab@here/c'}]", "no invitation"),
+        (f"managers: [{{at: a, invitation: '{INVITED}'}}]", "leave those out"),
         (f'managers: [{{at: "a b", id: "{ID}"}}]', "expected host:port"),
         ('managers: [{at: "a", id: "00"}]', "not a node id"),
         ("outside: [tcp/0]", "tcp/PORT"),
