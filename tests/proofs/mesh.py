@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import SubprocessError
+from typing import Any
 
 from services.errors import IdentityError
 from services.manager.errors import ManagerError
@@ -138,13 +139,15 @@ def _fill_skyminer(table: Table) -> None:
     words = [*LAB, "--", "sh", "-c", f"{ROUTE} && ping -c3 -W5 pi-5.mesh && node sessions --json && viscript nodes"]
     done = subprocess.run(words, cwd=TREE, capture_output=True, text=True, timeout=LAB_WITHIN_S, check=False)
     said = done.stdout.splitlines()
-    lab = json.loads(said[0]) if said else {"seconds": 0, "memory_bytes": 0, "nodes": []}
-    up = f"{lab['seconds']} s, {lab['memory_bytes'] / 1e6:.0f} MB in all; exit {done.returncode} {done.stderr[-300:]}"
-    table.add("eight boards are up in seconds", up, done.returncode == 0)
+    if done.returncode != 0 or not said:
+        table.add("eight boards are up in seconds", f"exit {done.returncode}: {done.stderr[-300:]}", False)
+        return
+    lab = json.loads(said[0])
+    table.add("eight boards are up in seconds", f"{lab['seconds']} s, {lab['memory_bytes'] / 1e6:.0f} MB in all", True)
     name_of = {node["id"]: node["name"] for node in lab["nodes"]}
     pinged = next((line for line in said if "packets transmitted" in line), "no ping")
     table.add(f"a working route in one command: {ROUTE}", pinged, " 0% packet loss" in pinged)
-    sessions = next((json.loads(line)["sessions"] for line in said if '"is":"sessions"' in line), [])
+    sessions: list[dict[str, Any]] = next(json.loads(line)["sessions"] for line in said if '"is":"sessions"' in line)
     ways = [
         [name_of[node] for node in path["nodes"]]
         for session in sessions
