@@ -148,7 +148,7 @@ async def open_bucket(bus: Bus, shape: Shape, replicas: int) -> Bucket:
         direct=True,
     )
     what = f"open bucket '{shape.name}'"
-    await patiently(lambda: bus.jetstream().create_key_value(config), what, OPEN_WITHIN_S)
+    await _opened(lambda: bus.jetstream().create_key_value(config), what)
     # Managers ask a stream's leader: any other server may not have yet what was just put. Nodes may (see `bus`).
     values = KeyValue(shape.name, f"KV_{shape.name}", f"$KV.{shape.name}.", bus.jetstream(), direct=False)
     return Bucket(values, shape.name)
@@ -166,8 +166,20 @@ async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int) -> Log:
         deny_delete=True,
         deny_purge=True,
     )
-    await patiently(lambda: bus.jetstream().add_stream(config), f"open stream '{name}'", OPEN_WITHIN_S)
+    await _opened(lambda: bus.jetstream().add_stream(config), f"open stream '{name}'")
     return Log(bus, name)
+
+
+async def _opened(make: Callable[[], Awaitable[object]], what: str) -> None:
+    """In a cluster that forms, one that another manager makes just now is taken and missing at once."""
+
+    async def told() -> None:
+        try:
+            await make()
+        except nats.js.errors.NotFoundError as error:
+            raise nats.errors.Error(f"{error}") from None
+
+    await patiently(told, what, OPEN_WITHIN_S)
 
 
 class _MissingError(BusError):

@@ -7,6 +7,7 @@ desk.ask      → who leads          ┴ else, as long as nobody leads, asked ag
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -29,7 +30,9 @@ from services.manager.signed import decode
 log = logging.getLogger(__name__)
 
 DESK = "desk.ask"
-LOOK_S = 0.05
+LOOK_S, WAIT_S = 0.5, 60.0
+"""While it leads: whether it still does. Else it is told."""
+
 PASS_WITHIN_S, PASS_AGAIN_S, ONE_PASS_S = 8.0, 0.2, 6.0
 
 
@@ -179,7 +182,11 @@ class Desk:
                     await ending()
             except ManagerError as error:
                 log.warning("the desk is opened late: %s", error)
-            await asyncio.sleep(LOOK_S)
+            if end is not None or self._lease.is_held:
+                await asyncio.sleep(LOOK_S)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await self._lease.wait_held(WAIT_S)
 
     async def _begin_leading(self) -> None:
         log.info("this manager leads")
