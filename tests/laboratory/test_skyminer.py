@@ -96,6 +96,12 @@ def test_a_shell_for_a_person(needs_machine: None) -> None:
         read_until(end, "viscript>")
         os.write(end, b"on pi-5 apps\r")
         read_until(end, "Directory of applications")
+        os.write(end, b"start -a mesh connect pi-5 viscript --policy hops_at_least=2\r")
+        read_until(end, "]:7998")
+        read_until(end, "viscript>")
+        os.write(end, b"start -a sh -c 'ping -c1 -W5 pi-5.mesh'\r")
+        read_until(end, "1 received, 0% packet loss")
+        read_until(end, "viscript>")
         os.write(end, b"exit\r")
         with contextlib.suppress(OSError):  # the terminal's other side is closed
             while os.read(end, 65_536):
