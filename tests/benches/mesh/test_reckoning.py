@@ -23,8 +23,8 @@ from tests.laboratory.layout import lay_out
 from tests.laboratory.model import Cable, Topology
 
 
-def flow(mbit_s: float, cpu_s: float = 1.0) -> Flow:
-    return Flow(int(mbit_s * 1e6 / 8), 1.0, cpu.Use(cpu_s, 0.1))
+def flow(mbit_s: float, others: float = 0.1) -> Flow:
+    return Flow(int(mbit_s * 1e6 / 8), 1.0, cpu.Use(1.0, others))
 
 
 # what programs say
@@ -99,9 +99,17 @@ def test_percentiles_are_values_that_occurred(percent: float, value: int) -> Non
 def test_ratios_are_the_median_of_the_rounds() -> None:
     mine = throughput.Lane(throughput.WIRE, "", {1: [flow(200), flow(100), flow(400)], 4: []})
     theirs = throughput.Lane(throughput.BARE, "", {1: [flow(100), flow(100), flow(100)], 4: []})
-    figure = throughput.ratio(mine, theirs, 1, "≥ 0.9 times")
-    assert (figure.value, figure.peer, figure.verdict) == (2.0, "best against best 4.00", "ok")
-    assert throughput.ratio(theirs, mine, 1, "≥ 0.9 times").verdict == "MISSED"
+    figure, work = throughput.ratio(mine, theirs, 1, "≥ 0.9 times", "≤ 0.6 times")
+    assert (figure.value, figure.peer, figure.verdict) == (2.0, "3 of 3 rounds; best against best 4.00", "ok")
+    assert (work.value, work.verdict) == (0.5, "ok")
+    assert throughput.ratio(theirs, mine, 1, "≥ 0.9 times")[0].verdict == "MISSED"
+
+
+def test_rounds_that_others_disturbed_do_not_count() -> None:
+    calm = [(flow(100, others=0.1), flow(100, others=0.2))] * throughput.LEAST_CALM
+    disturbed = [(flow(10, others=0.1), flow(100, others=0.6))] * 9
+    assert throughput.calm([*disturbed, *calm]) == calm
+    assert throughput.calm([*disturbed, *calm[1:]]) == [*disturbed, *calm[1:]]
 
 
 def test_a_crowded_relay_is_compared_with_one_that_is_not() -> None:

@@ -17,7 +17,10 @@ from tests.benches.mesh.progress import tell
 from tests.benches.mesh.pump import Flow, listen, pump
 
 STREAMS = (1, 4)
-ROUNDS, SECONDS = 9, 3
+ROUNDS, SECONDS = 15, 2
+CALM, LEAST_CALM = 0.25, 5
+"""A share of the machine's CPU, and a number of rounds."""
+
 CHAIN, HOP = 4, 2
 WIRE, WG, DIRECT = "wire", "wg", "direct"
 YGG_TCP, YGG_TLS, TINC, BARE, BARE_KERNEL = "ygg-tcp", "ygg-tls", "tinc", "bare", "bare-kernel"
@@ -130,28 +133,30 @@ def claim_of(row: str) -> str:
 
 def ratios(lanes: list[Lane], *, in_kernel: bool) -> list[Figure]:
     by_row = {lane.row: lane for lane in lanes}
-    found = [
-        ratio(by_row[row], by_row[other], streams, aim) for streams in STREAMS for (row, other), aim in RATIOS.items()
-    ]
-    if in_kernel:
-        found += [cpu_ratio(by_row[WG], by_row[YGG_TLS], streams) for streams in STREAMS]
+    found = []
+    for streams in STREAMS:
+        for (row, other), aim in RATIOS.items():
+            cpu_aim = KERNEL_CPU_AIM if in_kernel and (row, other) == (WG, YGG_TLS) else ""
+            found += ratio(by_row[row], by_row[other], streams, aim, cpu_aim)
     return found
 
 
-def ratio(lane: Lane, other: Lane, streams: int, aim: str) -> Figure:
-    """The median of what each round gave; the best of ours against the best of theirs stands beside it."""
-    pairs = list(zip(lane.flows[streams], other.flows[streams], strict=True))
+def ratio(lane: Lane, other: Lane, streams: int, aim: str, cpu_aim: str = "") -> list[Figure]:
+    """Medians of what each calm round gave; the best of ours against the best of theirs stands beside it."""
+    everything = list(zip(lane.flows[streams], other.flows[streams], strict=True))
+    pairs = calm(everything)
     middle = statistics.median(mine.mbit_s / theirs.mbit_s for mine, theirs in pairs)
-    best = max(mine.mbit_s for mine, _ in pairs) / max(theirs.mbit_s for _, theirs in pairs)
+    best = max(mine.mbit_s for mine, _ in everything) / max(theirs.mbit_s for _, theirs in everything)
+    cpu = statistics.median(mine.cpu_s_per_gb / theirs.cpu_s_per_gb for mine, theirs in pairs)
     claim = f"{CLAIMS[lane.row]} against {CLAIMS[other.row]}, {counted(streams)}"
-    return Figure(claim, aim, middle, "times", f"best against best {best:.2f}")
+    note = f"{len(pairs)} of {len(everything)} rounds; best against best {best:.2f}"
+    return [Figure(claim, aim, middle, "times", note), Figure(f"CPU of {claim}", cpu_aim, cpu, "times")]
 
 
-def cpu_ratio(lane: Lane, other: Lane, streams: int) -> Figure:
-    pairs = zip(lane.flows[streams], other.flows[streams], strict=True)
-    middle = statistics.median(mine.cpu_s_per_gb / theirs.cpu_s_per_gb for mine, theirs in pairs)
-    claim = f"CPU of {CLAIMS[lane.row]} (in the kernel) against {CLAIMS[other.row]}, {counted(streams)}"
-    return Figure(claim, KERNEL_CPU_AIM, middle, "times")
+def calm(pairs: list[tuple[Flow, Flow]]) -> list[tuple[Flow, Flow]]:
+    """Those in which others left the machine alone; all, if these are too few to say anything."""
+    quiet = [pair for pair in pairs if max(each.use.others for each in pair) <= CALM]
+    return quiet if len(quiet) >= LEAST_CALM else pairs
 
 
 def others(lanes: list[Lane]) -> Figure:
