@@ -22,8 +22,8 @@ from services.manager.store import Store
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 10.0
-"""Also without a change: a mute runs out unsaid."""
+LOOK_AGAIN_S, LOOK_RARELY_S = 10.0, 120.0
+"""Also without a change: a mute runs out unsaid; rarely, where nobody is muted."""
 
 
 class Gate:
@@ -39,12 +39,13 @@ class Gate:
     ) -> None:
         self._authority, self._system, self._store, self._configure = authority, system, store, configure
         self._in_force = in_force
+        self._again_s = LOOK_AGAIN_S
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """The list of now is in force when it returns. Raises BusError, EngineError."""
-        await self._apply(await self._store.refused())
+        await self._look()
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._keep()),
@@ -61,13 +62,19 @@ class Gate:
     async def _keep(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN_S):
+                async with asyncio.timeout(self._again_s):
                     await self._news.wait()
             self._news.clear()
             try:
-                await self._apply(await self._store.refused())
+                await self._look()
             except (BusError, EngineError) as error:
+                self._again_s = LOOK_AGAIN_S
                 log.warning("the list of refused nodes is not in force: %s", error)
+
+    async def _look(self) -> None:
+        expelled, muted = await self._store.refused()
+        await self._apply(expelled | muted)
+        self._again_s = LOOK_AGAIN_S if muted else LOOK_RARELY_S
 
     async def _hear(self, follow: Callable[[], AsyncIterator[object]]) -> None:
         while True:

@@ -237,10 +237,10 @@ class Store:
     async def mute(self, node_id: NodeId) -> None:
         await self._muted.put(_check_id(node_id), b"{}")
 
-    async def refused(self) -> frozenset[NodeId]:
-        """Whom the bus must not serve now."""
-        found = [*await self._expelled.all(), *await self._muted.all()]
-        return frozenset(map(NodeId, found))
+    async def refused(self) -> tuple[frozenset[NodeId], frozenset[NodeId]]:
+        """Whom the bus must not serve now: who was expelled, and who is muted for a while."""
+        expelled, muted = await self._expelled.all(), await self._muted.all()
+        return frozenset(map(NodeId, expelled)), frozenset(map(NodeId, muted))
 
     def follows_of_refused(self) -> tuple[Callable[[], AsyncIterator[object]], ...]:
         """Each gives a sign whenever somebody comes on the list or, but for a mute's end, goes."""
