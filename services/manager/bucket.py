@@ -123,10 +123,8 @@ class Log:
 
     async def append(self, subject: str, value: bytes, once: str) -> int:
         """Its place. The same `once` within two minutes is one entry."""
-        ack = await _told(
-            self._stream.publish(f"{self.name}.{subject}", value, headers={"Nats-Msg-Id": once}),
-            f"append to '{self.name}'",
-        )
+        subject, headers = f"{self.name}.{subject}", {"Nats-Msg-Id": once}
+        ack = await patiently(lambda: self._stream.publish(subject, value, headers=headers), f"append to '{self.name}'")
         return ack.seq
 
     async def read(self, place: int) -> Entry | None:

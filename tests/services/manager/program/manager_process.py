@@ -14,6 +14,7 @@ from pathlib import Path
 from services.keys import Identity, NodeId
 from services.manager.admission import NodeEnd
 from services.manager.config import Config, Other
+from services.manager.errors import JoinError
 from services.manager.manager import Manager
 from services.manager.record import make_record, sign_record
 from services.secrecy import Secret
@@ -36,8 +37,14 @@ async def main(folder: Path, secret: str, seed: str, address: str, *others: str)
     await fake.start()
     manager = Manager(identity, config, {identity.node_id: ip_address(address), **bus_at})
     await manager.start()
-    end = NodeEnd(identity, sign_record(identity, make_record(identity, 1, (), "1", relays=True)))
-    await knock(manager.door.port, end)
+    record = sign_record(identity, make_record(identity, 1, (), "1", relays=True))
+    while True:
+        try:
+            await knock(manager.door.port, NodeEnd(identity, record))
+        except JoinError:  # the streams of a cluster that forms: a node tries again, too
+            await asyncio.sleep(0.5)
+        else:
+            break
     print("ready", manager.door.port, manager.engine.server.pid, flush=True)
     led = False
     while True:
