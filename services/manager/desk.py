@@ -172,14 +172,18 @@ class Desk:
     async def _keep_listening(self) -> None:
         """While this manager leads. Who leads no more answers nothing: it asks its lease before each act."""
         end: Callable[[], Awaitable[None]] | None = None
+        has_begun = False
         while True:
             try:
                 if self._lease.is_held and end is None:
                     end = await self._bus.listen(DESK, self._take_passed)
-                    await self._begin_leading()
+                    has_begun = False
                 elif not self._lease.is_held and end is not None:
                     ending, end = end, None
                     await ending()
+                if end is not None and not has_begun:
+                    await self._begin_leading()
+                    has_begun = True
             except ManagerError as error:
                 log.warning("the desk is opened late: %s", error)
             if end is not None or self._lease.is_held:
