@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from tests.laboratory.conftest import MakeLab
-from tests.laboratory.model import By, Ready
 from tests.laboratory.sweep import namespaces
 from tests.laboratory.topology import known
 
@@ -128,21 +127,6 @@ def test_a_board_dies_and_comes_back(make_lab: MakeLab) -> None:
     dying.power_on()
     lab.wait_until(lambda: first.run(ask, check=False).returncode == 0, "pi-4 answers again", 60)
     assert json.loads(first.run(ask).stdout)["pi-4"]["pid"] != before
-
-
-def test_two_sites_know_each_other(make_lab: MakeLab) -> None:
-    """Behind a router each, one of them symmetric; what they cannot do directly goes over the host on the net."""
-    lab = make_lab(known()["two-skyminers"].read_text())
-    statuses = json.loads(lab.hosts[0].run(["viscript", "--json", "on", "all", "status"]).stdout)
-    assert len(statuses) == 17
-    west = lab.host("west-3")
-    west.run(["ping", "-c1", "-W5", lab.host("meeting").node.address()])
-    west.start(["node", "publish", "echo", "7000"], ready=Ready(By.LINE, "7000"))
-    east = lab.host("east-5")
-    lab.wait_until(
-        lambda: east.run(["node", "connect", "west-3", "echo"], check=False).returncode == 0, "a session", 60, 0.5
-    )
-    east.run(["ping", "-c3", "-W10", f"{west.name}.mesh"])
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ BUILD_DEADLINE_S = 7200
 PARTS = {
     "image": ["build", "virt", "raspi3b", "faults", "twice"],
     "viscript": ["daemon", "installed", "cluster"],
-    "mesh": ["rooms", "skyminer", "line", "people", "hostile", "failover", "wires", "managers"],
+    "mesh": ["rooms", "skyminer", "line", "people", "hostile", "failover", "wires", "sites", "managers"],
 }
 """What can be proved, and the parts that `--only` may name."""
 

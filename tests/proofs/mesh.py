@@ -23,7 +23,16 @@ from tests.laboratory.errors import LabError
 from tests.laboratory.model import Topology
 from tests.laboratory.sweep import is_orphan, namespaces
 from tests.laboratory.topology import known, read_topology
-from tests.mesh import places, test_commands, test_direct, test_failover, test_hostile, test_line, test_managers
+from tests.mesh import (
+    places,
+    test_commands,
+    test_direct,
+    test_failover,
+    test_hostile,
+    test_line,
+    test_managers,
+    test_sites,
+)
 from tests.mesh.world import World, run_world
 from tests.proofs import mesh_rooms
 
@@ -82,6 +91,11 @@ PEOPLE: Rows = [
 
 WIRES: Rows = [("a third host on the switch injects into a wire", test_hostile.injected_into_a_wire)]
 
+SITES: Rows = [
+    ("a session from one site to the other, both ways", test_sites.from_site_to_site),
+    ("one host's viscript commands all seventeen", test_sites.one_commands_all),
+]
+
 MANAGERS: Rows = [
     *(
         (
@@ -105,6 +119,7 @@ def prove(scratch: Path, parts: set[str]) -> list[Table]:
             {"people": PEOPLE, "hostile": HOSTILE, "failover": FAILOVER},
         ),
         ("four boards on a switch", places.read(places.RACK), {"wires": WIRES}),
+        ("two racks behind a NAT router each", read_topology(known()["two-skyminers"]), {"sites": SITES}),
         ("three managers", places.read(places.THREE_MANAGERS), {"managers": MANAGERS}),
     ]
     tables = []
