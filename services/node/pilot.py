@@ -35,6 +35,7 @@ INSIDE_BYTES = 2 * (80 + 32)
 """What WireGuard counts for a small probe inside and its answer."""
 
 SHAKES_BYTES = 400
+SAY_AGAIN_S, SAY_TIMES = 0.1, 8
 SILENT_S, SURE_WITHIN_S, SURE_TRIES = 4.0, 1.0, 3
 ANEW_S, ANEW_MOST_S = 5.0, 120.0
 
@@ -157,8 +158,24 @@ class Pilot:
         return await self._probes.probe(self._there, source=self._own, size=size, note=note, within_s=within_s)
 
     async def _say_inside(self) -> None:
-        with contextlib.suppress(ProbeLostError):
-            await self._inside(GIVE_UP_S)
+        """Until it is answered: only what comes by the new way tells the other end where to send. Where this end just
+        receives, nothing else would ever go there.
+        """
+        route, within_s = self.session.active, SAY_AGAIN_S
+        for _ in range(SAY_TIMES):
+            due_s = self._now_s() + within_s
+            try:
+                await self._inside(within_s)
+            except ProbeLostError:  # at once, where the kernel has no way
+                await asyncio.sleep(max(0.0, due_s - self._now_s()))
+                within_s = min(SURE_WITHIN_S, 2 * within_s)
+            else:
+                return
+            if self.session.active != route:
+                return
+        if not self._is_checking and self.paths.ways[self.paths.active].is_up:
+            self._is_checking = True
+            await self._make_sure()
 
     async def _find_standby(self) -> None:
         try:

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from services.addresses import session_address
+from services.addresses import SESSIONS, session_address
 from services.kernel.model import Endpoint, IpAddress, Traffic
 from services.keys import Identity, new_seed, session_key
 from services.manager.routes.policy import Policy
 from services.node import pilot as pilot_module
 from services.node import watch as module
 from services.node.api_words import Publish
-from services.node.paths import DIRECT, FAST_S
+from services.node.errors import ProbeLostError
+from services.node.paths import DIRECT, FAST_S, Switch
+from services.node.session_words import way_note
 from services.node.watch import Watch
 from tests.services.node.between import Manager, Node, until
 
@@ -219,6 +221,40 @@ def test_a_silent_session_is_opened_anew(tmp_path: Path, monkeypatch: pytest.Mon
         pilot.traffic(0, 100)
         await until(lambda: len(manager.requests) == 2)
         await until(lambda: not set(a.sessions.words[0].routes) & set(session.routes))
+
+    run(tmp_path, test)
+
+
+class Losing:
+    """Loses what goes inside, until it was said so often."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.notes = times, list[bytes]()
+
+    async def probe(self, to: IPv6Address, *, note: bytes = b"", within_s: float, **_: object) -> float:
+        if to in SESSIONS:
+            self.notes.append(note)
+            if len(self.notes) <= self.times:
+                await asyncio.sleep(within_s)
+                raise ProbeLostError("lost")
+        return 0.001
+
+
+def test_a_switch_is_said_inside_until_it_is_heard(tmp_path: Path) -> None:
+    """Where the initiator only receives, nothing else would tell the responder where to send."""
+
+    async def test(_: Manager, a: Node, b: Node) -> None:
+        session = await a.sessions.connect(b.node_id, "web", Policy())
+        pilot = a.sessions.pilot(b.node_id)
+        assert pilot is not None
+        await a.sessions._unsteer(b.node_id)
+        probes = Losing(4)
+        pilot._probes = probes
+        await pilot._do(Switch(session.routes[1]))
+        await until(lambda: len(probes.notes) == 5)
+        assert set(probes.notes) == {way_note(session.routes[1])}
+        await until(lambda: not pilot._tasks)
+        assert len(probes.notes) == 5
 
     run(tmp_path, test)
 
