@@ -10,11 +10,13 @@ import pytest
 from services.keys import NodeId, session_key
 from tests.laboratory.topology import known, read_topology
 from tests.mesh.conftest import check_lab
-from tests.mesh.kernel_view import Direction, passed, transfer
+from tests.mesh.kernel_view import passed, transfer
 from tests.mesh.stream import open_stream
 from tests.mesh.world import World, run_world
 
 ROW = ("n-1", "n-2", "n-3", "n-4")
+TRIES = 3
+Counts = tuple[list[int], list[int], list[int]]
 PROBES = 200_000
 """Bytes that the ends may have sent over a route beside the session."""
 
@@ -51,32 +53,48 @@ def test_node_and_manager_are_apps_of_viscript(line: World) -> None:
 
 
 def three_hops(world: World) -> str:
-    """And every hop counts the same payload, which is what the ends' WireGuard counted, but for the probes."""
+    """And every hop counts the same payload, which is what the ends' WireGuard counted, but for the probes. Tunnels in
+    user space lose a packet now and then on a busy machine: then it is counted once more.
+    """
     with world.session_to("n-1", "n-4", 7200):
-        assert world.path("n-1", "n-4") == ROW
-        with open_stream(world.host("n-4"), world.host("n-1"), 7200) as stream:
-            stream.wait_bytes(300_000)  # slowly: tunnels in user space drop packets between them at full speed
-            stream.close()
-            received = stream.received
-        same: list[dict[Direction, int]] = []
-
-        def counts_agree() -> bool:
-            before, middle, after = (
-                {way: count.payload for way, count in passed(world.host(name)).items()}
-                for name in ("n-2", "n-3", "n-2")
+        world.wait(lambda: world.path("n-1", "n-4") == ROW, "the session goes along the row")
+        for _ in range(TRIES):
+            before = count(world)
+            with open_stream(world.host("n-4"), world.host("n-1"), 7200) as stream:
+                stream.wait_bytes(300_000)  # slowly: tunnels in user space drop packets between them at full speed
+                stream.close()
+            after = count(world)
+            here, there, ends = (
+                [now - then for now, then in zip(*pair, strict=True)] for pair in zip(after, before, strict=True)
             )
-            same.append(before)
-            return before == middle == after
+            if here == there:
+                break
+    assert here == there, "the hops count differently"
+    assert stream.received < ends[0] <= here[0]
+    assert 0 < ends[1] <= here[1]
+    assert max(here[0] - ends[0], here[1] - ends[1]) < PROBES
+    return (
+        f"{stream.received} bytes over {'-'.join(ROW)}; payload at both hops {here[0]}, WireGuard at the end {ends[0]}"
+    )
 
-        world.wait(counts_agree, "the hops count the same payload", 20)
-        came, went = transfer(world.host("n-1"), "sky0", session_key(NodeId(world.id("n-4"))))
-        (inward,) = [count for (source, _), count in same[-1].items() if source.endswith(":2")]
-        (outward,) = [count for (source, _), count in same[-1].items() if source.endswith(":1")]
-        assert received < came <= inward
-        assert went <= outward
-        assert inward - came < PROBES
-        assert outward - went < PROBES
-    return f"{received} bytes over {'-'.join(ROW)}; payload at both hops {inward}, WireGuard at the end {came}"
+
+def count(world: World) -> Counts:
+    """Both relays' payload and the initiator's WireGuard, each inward and outward, while nothing was on its way."""
+    paths = world.session("n-1", "n-4").paths
+    far = next(path.address for path in paths if path.is_active)
+    ways = ((far, f"{far[:-1]}1"), (f"{far[:-1]}1", far))
+    found: list[Counts] = []
+
+    def is_quiet() -> bool:
+        hops = [passed(world.host(name)) for name in ("n-2", "n-3")]
+        ends = transfer(world.host("n-1"), "sky0", session_key(NodeId(world.id("n-4"))))
+        again = passed(world.host("n-2"))
+        here, there, later = ([hop[way].payload for way in ways] for hop in (*hops, again))
+        found.append((here, there, list(ends)))
+        return here == later
+
+    world.wait(is_quiet, "nothing is on its way for a moment", 20)
+    return found[-1]
 
 
 def test_a_session_over_three_hops(line: World) -> None:
