@@ -38,7 +38,7 @@ from services.node.troubles import Troubles
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-BEGIN_WITHIN_S, OPEN_WITHIN_S, CLOSE_WITHIN_S = 5.0, 8.0, 5.0
+BEGIN_WITHIN_S, OPEN_WITHIN_S, CLOSE_WITHIN_S = 6.0, 9.0, 5.0
 PAUSES_S = (0.5, 2.0)
 MAX_DIRECT = 4
 STRAY_S, MAX_STRAYS = 45.0, 64

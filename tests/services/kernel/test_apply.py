@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable
@@ -144,10 +145,11 @@ def linked(make_host: MakeHost) -> tuple[Host, list[Fact]]:
     return hosts[1], wanted
 
 
-def seen(host: Host) -> tuple[list[str], str, dict[Pair, Count]]:
+def seen(host: Host) -> tuple[list[str], list[tuple[int, str]], dict[Pair, Count]]:
     """What would be lost by building anew: handshakes, interfaces, counters."""
     shaken = sorted(host.run("wg", "show", LINKS, "latest-handshakes").splitlines())
-    return shaken, host.run("ip", "-br", "link"), host.call("counters")
+    interfaces = [(link["ifindex"], link["ifname"]) for link in json.loads(host.run("ip", "-j", "link"))]
+    return shaken, interfaces, host.call("counters")
 
 
 def test_a_restart_adopts_what_it_finds(make_host: MakeHost) -> None:
