@@ -133,7 +133,10 @@ class Done(_Tagged, frozen=True, tag="done"):
 
 
 class Refused(_Tagged, frozen=True, tag="refused"):
+    """`again`: a node did not answer just now, so it may help to ask again."""
+
     why: str
+    again: bool = False
 
 
 Answer = Begun | Opened | Found | Named | Token | Done | Refused

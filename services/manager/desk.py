@@ -100,7 +100,7 @@ class Desk:
             if answer is None and self._lease.is_held:
                 answer = await self._answer_leading(node_id, ask)
         except (RefusedError, WordsError) as error:
-            answer = asks.Refused(str(error))
+            answer = asks.Refused(str(error), again=isinstance(error, RefusedError) and error.again)
         if answer is None:
             return await self._hand_on(Asked(node_id, data))
         return msgspec.json.encode(answer)
@@ -212,7 +212,7 @@ class Desk:
                 await self._act(passed)
                 answer = asks.Done()
         except (RefusedError, WordsError) as error:
-            answer = asks.Refused(str(error))
+            answer = asks.Refused(str(error), again=isinstance(error, RefusedError) and error.again)
         except ManagerError as error:
             log.warning("what was handed on is not answered: %s", error)
             return

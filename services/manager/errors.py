@@ -38,11 +38,19 @@ class LocalNodeError(ManagerError):
 
 
 class RefusedError(ManagerError):
-    """What somebody asked will not be done; the text is for who asked."""
+    """What somebody asked will not be done; the text is for who asked. `again`: it may be, if it is asked again."""
+
+    def __init__(self, text: str, *, again: bool = False) -> None:
+        super().__init__(text)
+        self.again = again
 
 
 class HopError(ManagerError):
     """A hop refused an order or did not answer."""
+
+
+class SilentHopError(HopError):
+    """It did not answer."""
 
 
 class ApiError(ManagerError):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from services.keys import Identity, NodeId
 from services.manager.asks import Reply
 from services.manager.bus import Bus
-from services.manager.errors import BusError, HopError, WordsError
+from services.manager.errors import BusError, HopError, SilentHopError, WordsError
 from services.manager.lease import Lease
 from services.manager.signed import decode, sign_order
 from services.manager.subjects import down
 
-ANSWER_WITHIN_S = 4.0
-"""A node that is there answers in milliseconds, and on a board that is just starting in a second or two."""
+ANSWER_WITHIN_S = 2.5
+"""A node that is there answers in milliseconds, and on a board that is just starting in a second or two. Who asked is
+told that it may ask again."""
 
 MAX_WHY = 300
 
@@ -29,7 +30,7 @@ class Orders:
         try:
             answer = await self._bus.ask(down(node_id, kind), order, within_s)
         except BusError as error:
-            raise HopError(f"node '{node_id}' does not answer: {error}") from None
+            raise SilentHopError(f"node '{node_id}' does not answer: {error}") from None
         try:
             reply = decode(answer, Reply, f"reply of node '{node_id}'")
         except WordsError as error:

@@ -31,7 +31,7 @@ from services.manager.asks import (
     SessionRequest,
 )
 from services.manager.config import Limits, place_text, read_place
-from services.manager.errors import HopError, RefusedError, WordsError
+from services.manager.errors import HopError, RefusedError, SilentHopError, WordsError
 from services.manager.graph_keeper import GraphKeeper
 from services.manager.hops import Hops, labels_of
 from services.manager.limits import Limits as Rate
@@ -90,7 +90,7 @@ class Sessions:
             paths, reason = self._find(initiator, begin)
             challenge = (await asking).challenge
         except (HopError, RouteError, WordsError) as error:
-            raise RefusedError(str(error)) from None
+            raise RefusedError(str(error), again=isinstance(error, SilentHopError)) from None
         finally:
             asking.cancel()
         if len(challenge) != CHALLENGE_BYTES:
@@ -115,7 +115,7 @@ class Sessions:
             responder = request.responder
             await self._hops.lay(hops, lambda: self._orders.give(responder, SESSION, offer), responder)
         except (HopError, WordsError) as error:
-            raise RefusedError(str(error)) from None
+            raise RefusedError(str(error), again=isinstance(error, SilentHopError)) from None
         return Opened()
 
     async def build(self, route: str, nodes: tuple[NodeId, ...], mtu: int) -> None:
@@ -124,7 +124,7 @@ class Sessions:
         try:
             await self._hops.lay(labels_of(route, nodes, mtu))
         except (HopError, WordsError) as error:
-            raise RefusedError(str(error)) from None
+            raise RefusedError(str(error), again=isinstance(error, SilentHopError)) from None
 
     def close(self, initiator: NodeId, routes: tuple[str, ...]) -> None:
         """Routes of others, and routes that are none, are passed over."""

@@ -115,7 +115,7 @@ class Home:
                 await handler(node_id)
 
     async def ask(self, ask: Ask, kind: type[T], within_s: float = 5.0) -> T:
-        """Raises RefusedError with the manager's reason, AwayError."""
+        """Raises RefusedError with the manager's reason; AwayError where it may help to ask again."""
         data = msgspec.json.encode(ask)
         bus = self._connected()
         doubt = asyncio.get_running_loop().call_later(DOUBT_S, self._doubt.set)
@@ -127,7 +127,7 @@ class Home:
         finally:
             doubt.cancel()
         if isinstance(answer, Refused):
-            raise RefusedError(answer.why)
+            raise AwayError(answer.why) if answer.again else RefusedError(answer.why)
         if not isinstance(answer, kind):
             raise AwayError(f"the manager answers '{type(answer).__name__}' to '{type(ask).__name__}'")
         return answer

@@ -4,9 +4,10 @@ reached through each host's /run, so that no process has to be started for a que
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from services.manager.api_words import Done, SetName
+from services.manager.api_words import Done, GetLinks, Links, SetName
 from services.manager.client import ask
 from services.manager.errors import ManagerError
 from services.node.api_words import Connect, Connected, GetStatus, Status
@@ -43,6 +44,19 @@ def not_named(manager: Host, host: Host) -> str:
     except (ManagerError, OSError) as error:
         return str(error)
     return ""
+
+
+def not_linked(manager: Host, hosts: Sequence[Host]) -> str:
+    """Which host no chain of links leads to from the first, as the managers know them; empty where all are linked."""
+    try:
+        links = ask(GetLinks(), Links, manager_socket(manager)).links
+    except (ManagerError, OSError) as error:
+        return str(error)
+    reached = fresh = {str(hosts[0].node_id)}
+    while fresh:
+        fresh = {str(link.dst) for link in links if link.is_up and link.src in fresh} - reached
+        reached = reached | fresh
+    return next((f"no chain of links leads to '{host.name}'" for host in hosts if host.node_id not in reached), "")
 
 
 def not_connected(host: Host, other: Host, service: str) -> str:

@@ -18,7 +18,7 @@ from tests.laboratory import commands, machine
 from tests.laboratory.cable import CableHandle
 from tests.laboratory.errors import LabError, NotReadyError
 from tests.laboratory.host import TREE, Host
-from tests.laboratory.joined import not_connected, not_joined, not_named
+from tests.laboratory.joined import not_connected, not_joined, not_linked, not_named
 from tests.laboratory.layout import Network, Role, lay_out
 from tests.laboratory.mesh import CLUSTER_SECRET, VISCRIPT_SERVICE, World, files_of, programs_of
 from tests.laboratory.model import MeshKind, Program, Quality, Topology
@@ -179,6 +179,7 @@ class Lab:
             self._await(lambda host=host: not_named(manager, host), f"'{host.name}' gets no name", keep_going)  # type: ignore[misc]
         if self.topology.mesh.plain:
             return
+        self._await(lambda: not_linked(manager, hosts), "the links are not up", keep_going)
         for host in hosts[1:]:
             self._await(
                 lambda host=host: not_connected(hosts[0], host, VISCRIPT_SERVICE),  # type: ignore[misc]
