@@ -115,9 +115,21 @@ class Hops:
 
     async def _undo(self, hops: Sequence[Hop]) -> None:
         """First in the store, so that nobody is given them again."""
-        await _quietly([self._store.forget_label(node_id, label.route) for node_id, label in hops])
+        await _quietly([self._forget(node_id, label.route) for node_id, label in hops])
         await _quietly([self._take_back(node_id, label) for node_id, label in hops])
         await self._store.forget_opening(sorted({label.route for _, label in hops}))
+
+    async def _forget(self, node_id: NodeId, route: str) -> None:
+        """Also from the book once more: the writing of the label may have been heard after `undo` dropped it there."""
+        for left in range(UNDO_TRIES - 1, -1, -1):
+            try:
+                await self._store.forget_label(node_id, route)
+                break
+            except BusError:
+                if not left:
+                    raise
+                await asyncio.sleep(UNDO_AGAIN_S)
+        self._book.drop(node_id, route)
 
     async def _take_back(self, node_id: NodeId, label: Label) -> None:
         gone = Label(label.route, label.initiator_side, label.responder_side, label.mtu, gone=True)

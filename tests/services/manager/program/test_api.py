@@ -21,8 +21,8 @@ ANOTHER_USER = """
 import socket, sys
 end = socket.socket(socket.AF_UNIX)
 end.connect(sys.argv[1])
-end.sendall(b'{"do":"names"}\\n')
 try:
+    end.sendall(b'{"do":"names"}\\n')
     print(len(end.recv(100)))
 except ConnectionError:
     print(0)
