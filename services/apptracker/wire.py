@@ -6,31 +6,18 @@ from typing import TypeVar
 
 import msgspec
 
+from services import lines
 from services.apptracker.errors import RefusedError, WireError
 from services.apptracker.model import MAX_LINE, Refusal
 
 T = TypeVar("T")
 
 
-class LineReader:
-    """Hands out whole lines; never holds more than one line and what came with it."""
+class LineReader(lines.LineReader):
+    """Raises WireError for a line that is too long."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
-        self._max_line = max_line
-        self._data = bytearray()
-
-    @property
-    def half_line(self) -> bool:
-        return bool(self._data)
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines this chunk completed. Raises WireError for one that is too long."""
-        self._data += data
-        *lines, rest = self._data.split(b"\n")
-        self._data = bytearray(rest)
-        if any(len(line) > self._max_line for line in (*lines, rest)):
-            raise WireError(f"a line of more than {self._max_line} bytes")
-        return [bytes(line) for line in lines]
+        super().__init__(max_line, WireError)
 
 
 def encode(value: msgspec.Struct) -> bytes:

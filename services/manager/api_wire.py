@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from services import lines
 from services.manager.api_words import MAX_LINE, Answer, Refused, Request
 from services.manager.errors import ApiError, RefusedError
 
@@ -15,24 +16,11 @@ _requests = msgspec.json.Decoder(Request)
 _answers = msgspec.json.Decoder(Answer)
 
 
-class LineReader:
-    """Hands out whole lines; never holds more than one line and what came with it."""
+class LineReader(lines.LineReader):
+    """Raises ApiError for a line that is too long."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
-        self._max_line = max_line
-        self._data = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines this chunk completed. Raises ApiError for one that is too long."""
-        searched = len(self._data)
-        self._data += data
-        if self._data.find(b"\n", searched) < 0:
-            lines: list[bytearray] = []
-        else:
-            *lines, self._data = self._data.split(b"\n")
-        if any(len(line) > self._max_line for line in (*lines, self._data)):
-            raise ApiError(f"a line of more than {self._max_line} bytes")
-        return [bytes(line) for line in lines]
+        super().__init__(max_line, ApiError)
 
 
 def encode(words: msgspec.Struct) -> bytes:

@@ -18,8 +18,8 @@ from services.manager import tables
 from services.manager.config import Config, load_config
 from services.manager.errors import BusError, LocalNodeError, RefusedError
 from services.manager.manager import Manager
-from services.notify import notify
 from services.secrecy import hide_process
+from viscript.notify import notify
 from viscript.signal import SignalClient
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from services import lines
 from services.node.api_words import MAX_LINE, Answer, Refused, Request
 from services.node.errors import ApiError, NodeRefusedError
 
@@ -15,30 +16,11 @@ _requests = msgspec.json.Decoder(Request)
 _answers = msgspec.json.Decoder(Answer)
 
 
-class LineReader:
-    """Hands out whole lines; never holds more than one line and what came with it."""
+class LineReader(lines.LineReader):
+    """Raises ApiError for a line that is too long."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
-        self._max_line = max_line
-        self._data = bytearray()
-
-    @property
-    def half_line(self) -> bool:
-        return bool(self._data)
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines this chunk completed. Raises ApiError for one that is too long."""
-        seen = len(self._data)
-        self._data += data
-        if b"\n" not in data:
-            if seen + len(data) > self._max_line:
-                raise ApiError(f"a line of more than {self._max_line} bytes")
-            return []
-        *lines, rest = self._data.split(b"\n")
-        self._data = bytearray(rest)
-        if any(len(line) > self._max_line for line in (*lines, rest)):
-            raise ApiError(f"a line of more than {self._max_line} bytes")
-        return [bytes(line) for line in lines]
+        super().__init__(max_line, ApiError)
 
 
 def encode(words: msgspec.Struct) -> bytes:

@@ -39,7 +39,7 @@ from services.node.probes import Prober
 from services.node.status import Measured, tell
 from services.node.troubles import Troubles
 from services.node.underlay import own_addresses
-from services.notify import notify
+from viscript.notify import notify
 from viscript.signal import SignalClient
 
 log = logging.getLogger(__name__)

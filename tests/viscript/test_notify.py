@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.notify import notify
+from viscript.notify import notify
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
