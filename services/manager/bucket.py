@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
 
 import nats.errors
 import nats.js.errors
+from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.kv import KeyValue
 
@@ -27,6 +29,14 @@ to 9 s, and may have to be done twice.
 
 AGAIN_S = 0.25
 
+WATCH_ENDS_AFTER_S = 300.0
+"""On the server, after whoever watched has gone without a word."""
+
+_Change = tuple[str, Entry | None]
+
+_GONE = {"KV-Operation", "Nats-Marker-Reason"}
+"""The headers of a mark: deleted by somebody, or (since nats-server 2.11) by age."""
+
 _FORMING = {10005, 10008}
 """What a cluster says that has not found itself yet: no suitable peers, temporarily unavailable."""
 
@@ -43,7 +53,8 @@ class Shape(NamedTuple):
 class Bucket:
     """Keys and values, the same on every server. Every method raises BusError."""
 
-    def __init__(self, values: KeyValue, name: str) -> None:
+    def __init__(self, bus: Bus, values: KeyValue, name: str) -> None:
+        self._bus = bus
         self._values = values
         self.name = name
 
@@ -79,19 +90,19 @@ class Bucket:
         return await patiently(lambda: self._all(below, what), what)
 
     async def _all(self, below: str, what: str) -> dict[str, Entry]:
-        watcher = await _told(self._values.watch(below, ignore_deletes=True), what)
         found: dict[str, Entry] = {}
-        try:
+        async with self._watch(below, what) as changes:
             while True:
-                async with asyncio.timeout(STEP_WITHIN_S):
-                    entry = await anext(watcher)
-                if entry is None:
+                try:
+                    async with asyncio.timeout(STEP_WITHIN_S):
+                        change = await changes.get()
+                except TimeoutError:
+                    raise BusError(f"cannot {what}: no end of it within {STEP_WITHIN_S:g} s") from None
+                if change is None:
                     return found
-                found[entry.key] = Entry(entry.value or b"", entry.revision or 0)
-        except TimeoutError:
-            raise BusError(f"cannot {what}: no end of it within {STEP_WITHIN_S:g} s") from None
-        finally:
-            await _told(watcher.stop(), what)  # type: ignore[no-untyped-call]
+                key, entry = change
+                if entry is not None:
+                    found[key] = entry
 
     async def follow(
         self, below: str = ">", listed: Callable[[], None] | None = None
@@ -100,18 +111,51 @@ class Bucket:
 
         `listed` is called once, after what is there.
         """
-        what = f"follow '{below}' of '{self.name}'"
-        watcher = await _told(self._values.watch(below), what)
+        async with self._watch(below, f"follow '{below}' of '{self.name}'") as changes:
+            while True:
+                change = await changes.get()
+                if change is not None:
+                    yield change
+                elif listed is not None:
+                    listed()
+
+    @asynccontextmanager
+    async def _watch(self, below: str, what: str) -> AsyncIterator[asyncio.Queue[_Change | None]]:
+        """What is there, one None, then what comes.
+
+        Not nats-py's own watch (2.16): that one takes a bucket for empty whose values the server has sent already, but
+        of which none was handled yet when the consumer is asked how many are to come.
+        """
+        changes: asyncio.Queue[_Change | None] = asyncio.Queue()
+        prefix, listing = f"$KV.{self.name}.", True
+
+        async def each(message: Msg) -> None:
+            nonlocal listing
+            metadata = message.metadata
+            gone = not _GONE.isdisjoint(message.headers or ())
+            entry = None if gone else Entry(message.data, metadata.sequence.stream)
+            changes.put_nowait((message.subject.removeprefix(prefix), entry))
+            if listing and metadata.num_pending == 0:
+                listing = False
+                changes.put_nowait(None)
+
+        subscribed = self._bus.jetstream().subscribe(
+            prefix + below,
+            stream=f"KV_{self.name}",
+            cb=each,
+            ordered_consumer=True,
+            deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
+            inactive_threshold=WATCH_ENDS_AFTER_S,
+        )
+        subscription = await _told(subscribed, what)
         try:
-            async for entry in watcher:
-                if entry is None:
-                    if listed is not None:
-                        listed()
-                    continue
-                gone = entry.operation is not None
-                yield entry.key, None if gone else Entry(entry.value or b"", entry.revision or 0)
+            info = await _told(subscription.consumer_info(), what)
+            if listing and not info.num_pending and not (info.delivered and info.delivered.consumer_seq):
+                listing = False
+                changes.put_nowait(None)
+            yield changes
         finally:
-            await _told(watcher.stop(), what)  # type: ignore[no-untyped-call]
+            await _told(subscription.unsubscribe(), what)
 
 
 class Log:
@@ -149,7 +193,7 @@ async def open_bucket(bus: Bus, shape: Shape, replicas: int) -> Bucket:
     await _opened(lambda: bus.jetstream().create_key_value(config), what)
     # Managers ask a stream's leader: any other server may not have yet what was just put. Nodes may (see `bus`).
     values = KeyValue(shape.name, f"KV_{shape.name}", f"$KV.{shape.name}.", bus.jetstream(), direct=False)
-    return Bucket(values, shape.name)
+    return Bucket(bus, values, shape.name)
 
 
 async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int) -> Log:

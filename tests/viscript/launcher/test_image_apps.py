@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pyroute2
 import pytest
 
 from tests.viscript.launcher.backends import run_starter
@@ -192,14 +193,22 @@ print(os.getuid(), *powers, len(report.done), report.failed)
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to give powers away")
 def test_the_kernel_door_opens_with_that_one_capability_and_no_root() -> None:
-    """Interfaces, nftables and network sysctls, in a network namespace of its own."""
+    """Interfaces, nftables and network sysctls, in a network namespace of its own.
+
+    What Python reads is shown to that user on other paths: the tree and the libraries may be in folders of root's.
+    """
     one = "-all,+net_admin"
     powers = [f"--{kind}={one}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
     user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs"]
+    shown = {"tree": ROOT, "python": Path(sys.base_prefix), "libraries": Path(pyroute2.__file__).parents[1]}
+    mounts = [f"mkdir /mnt/{name} && mount --bind '{path}' /mnt/{name}" for name, path in shown.items()]
+    python = Path("/mnt/python", Path(sys._base_executable).resolve().relative_to(Path(sys.base_prefix).resolve()))
+    unshare = ["unshare", "--net", "--mount"]
+    script = " && ".join(["mount -t tmpfs -o mode=755 none /mnt", *mounts, 'exec "$@"'])
     done = subprocess.run(
-        ["unshare", "--net", "setpriv", *user, *powers, sys.executable, "-B", "-c", FORWARD],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [*unshare, "sh", "-c", script, "sh", "setpriv", *user, *powers, str(python), "-B", "-c", FORWARD],
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": "/mnt/tree:/mnt/libraries", "LD_LIBRARY_PATH": "/mnt/python/lib"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
-from itertools import pairwise
 from pathlib import Path
 
 import nats.errors
@@ -113,12 +112,15 @@ def leader(managers: list[Manager], since: float) -> Manager:
 
 
 def one_at_a_time(managers: list[Manager]) -> int:
-    """Checks that the leaders' moments do not mix, and that revisions only rise; how many leaderships there were."""
+    """Checks that revisions only rise and that each leadership is one manager's; how many leaderships there were.
+
+    One manager may have several after one another: on a slow machine it says too late that it still leads.
+    """
     moments = sorted((at, revision, number) for number, one in enumerate(managers) for at, revision in one.led)
     assert [revision for _, revision, _ in moments] == sorted({revision for _, revision, _ in moments})
-    changes = sum(first[2] != second[2] for first, second in pairwise(moments))
-    assert len({revision >> 32 for _, revision, _ in moments}) == changes + 1, "a leadership was interrupted by another"
-    return changes + 1
+    leaderships = {(revision >> 32, number) for _, revision, number in moments}
+    assert len({epoch for epoch, _ in leaderships}) == len(leaderships), "two managers share a leadership"
+    return len(leaderships)
 
 
 async def write_and_read(store: Store, gaps: list[float], stop: asyncio.Event) -> None:
@@ -186,6 +188,7 @@ def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.timeout(TEST_WITHIN_S + 20)
 def test_a_leader_that_was_stopped_does_not_believe_it_leads(tmp_path: Path) -> None:
     """SIGSTOP is what a swapping board looks like: it comes back into the middle of its last thought."""
 
@@ -204,6 +207,7 @@ def test_a_leader_that_was_stopped_does_not_believe_it_leads(tmp_path: Path) -> 
     run(test())
 
 
+@pytest.mark.timeout(TEST_WITHIN_S + 20)
 def test_a_leader_that_ends_hands_over(tmp_path: Path) -> None:
     async def test() -> None:
         async with three(tmp_path) as (managers, _, _):
@@ -215,6 +219,6 @@ def test_a_leader_that_ends_hands_over(tmp_path: Path) -> None:
             took = await until(lambda: any(m.leads(ended - 1) for m in others), "another leads", LOOK_FOR_S)
             assert took < LED_WITHIN_S, f"nobody led for {took:.1f} s"
             assert not is_running(one.server_pid)
-            assert one_at_a_time(managers) == 2
+            assert one_at_a_time(managers) >= 2
 
     run(test())
