@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 import click
 
+from tests.benches import services
 from tests.benches.figures import Figure
 
 SUBJECTS = {
@@ -29,6 +30,7 @@ SUBJECTS = {
         "idle": "tests.benches.mesh.idle",
         "board": "tests.benches.board",
     },
+    "services": services.parts(),
 }
 """Subject → its parts and their modules, each with a `bench` that returns figures."""
 

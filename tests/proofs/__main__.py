@@ -14,6 +14,7 @@ from image.recipe import read_recipe
 from image.run import Runner
 from image.tools import BOOT, install_tools
 from tests.boot.rows import Table
+from tests.proofs import services
 
 TREE = Path(__file__).parents[2]
 BUILD_DEADLINE_S = 7200
@@ -23,6 +24,7 @@ PARTS = {
     "image": ["build", "virt", "raspi3b", "faults", "twice"],
     "viscript": ["daemon", "installed", "cluster"],
     "mesh": ["rooms", "skyminer", "line", "people", "hostile", "failover", "wires", "sites", "managers"],
+    "services": services.names(),
 }
 """What can be proved, and the parts that `--only` may name."""
 
@@ -46,7 +48,12 @@ def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="skywire-prove-") as folder:
         scratch = keep or Path(folder)
         scratch.mkdir(parents=True, exist_ok=True)
-        prove = {"image": prove_image, "viscript": prove_viscript, "mesh": prove_mesh}[subject]
+        prove = {
+            "image": prove_image,
+            "viscript": prove_viscript,
+            "mesh": prove_mesh,
+            "services": prove_services,
+        }[subject]
         tables = prove(scratch, set(only or PARTS[subject]))
     rows = [row for table in tables for row in table.rows]
     failed = sum(len(table.failed) for table in tables)
@@ -78,6 +85,10 @@ def prove_mesh(scratch: Path, parts: set[str]) -> list[Table]:
     from tests.proofs import mesh
 
     return mesh.prove(scratch, parts)
+
+
+def prove_services(_scratch: Path, parts: set[str]) -> list[Table]:
+    return services.prove(parts)
 
 
 if __name__ == "__main__":
