@@ -21,13 +21,14 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Offered by a node and signed by it; no `open_to` means anyone."""
+    """Offered by a node and signed by it; no `open_to` means anyone. `labels`: see `offer.check_labels`."""
 
     node_id: NodeId
     name: str
     port: int
     sequence: int
     open_to: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

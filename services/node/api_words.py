@@ -67,12 +67,15 @@ class GetMeter(_Request, frozen=True, tag="meter"):
 
 
 class Publish(_Request, frozen=True, tag="publish"):
-    """`open_to`: node ids and `cluster:<manager id>`; none means anyone. Answered by `Published`."""
+    """`open_to`: node ids and `cluster:<manager id>`; none means anyone. `labels`: words to be chosen by, such as
+    `country=de`. Answered by `Published`.
+    """
 
     name: str
     port: int
     open_to: tuple[str, ...] = ()
     protocol: Protocol = "tcp"
+    labels: tuple[str, ...] = ()
 
 
 class Connect(_Request, frozen=True, tag="connect"):
@@ -248,6 +251,7 @@ class ServiceState(_Words, frozen=True):
     address: str
     port: int
     open_to: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class MeterRow(_Words, frozen=True):

@@ -280,4 +280,4 @@ def _path(session: Session, route: str, active: str, pilot: Pilot | None) -> wor
 
 def _service(service: Service) -> words.ServiceState:
     address = str(session_address(service.node_id))
-    return words.ServiceState(service.node_id, service.name, address, service.port, service.open_to)
+    return words.ServiceState(service.node_id, service.name, address, service.port, service.open_to, service.labels)

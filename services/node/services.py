@@ -23,7 +23,7 @@ from services.kernel.model import Fact, granted, opened
 from services.keys import Identity, NodeId, read_node_id
 from services.manager.errors import WordsError
 from services.manager.model import Service
-from services.manager.offer import MAX_OPEN_TO, SERVICE, check_name
+from services.manager.offer import MAX_OPEN_TO, SERVICE, check_labels, check_name
 from services.manager.signed import sign
 from services.node.api_words import CLUSTER, Publish, Published, ServiceState
 from services.node.book import Book
@@ -111,7 +111,7 @@ class Publisher:
     async def _say(self) -> None:
         sequence = time.time_ns()
         words = [
-            Service(self._identity.node_id, service.name, service.port, sequence, service.open_to)
+            Service(self._identity.node_id, service.name, service.port, sequence, service.open_to, service.labels)
             for service in self._services.values()
         ]
         offered = tuple(sign(self._identity, SERVICE, word) for word in words)
@@ -155,7 +155,9 @@ class Publisher:
 
     def states(self) -> tuple[ServiceState, ...]:
         me, address = self._identity.node_id, str(self._address)
-        return tuple(ServiceState(me, one.name, address, one.port, one.open_to) for one in self._services.values())
+        return tuple(
+            ServiceState(me, one.name, address, one.port, one.open_to, one.labels) for one in self._services.values()
+        )
 
     # access
 
@@ -210,6 +212,7 @@ class Publisher:
                 raise ServiceError(f"open_to: {error} (or 'cluster:' and a manager's id)") from None
         try:
             check_name(wanted.name)
+            check_labels(wanted.labels)
         except WordsError as error:
             raise ServiceError(str(error)) from None
         if not 1 <= wanted.port <= 65535:

@@ -15,9 +15,18 @@ from services.node.commands.told import asking, hold, tell_json
 @click.argument("name")
 @click.argument("port", type=click.IntRange(1, 65535))
 @click.option("--to", "open_to", multiple=True, metavar="WHO", help="A node id or cluster:ID; may be given again.")
+@click.option("--label", "labels", multiple=True, help="A word to be chosen by, such as country=de.")
 @click.option("--udp", is_flag=True, help="A UDP port instead of TCP.")
 @asking
-def command(name: str, port: int, open_to: tuple[str, ...], udp: bool, socket: Path | None, as_json: bool) -> None:
+def command(
+    name: str,
+    port: int,
+    open_to: tuple[str, ...],
+    labels: tuple[str, ...],
+    udp: bool,
+    socket: Path | None,
+    as_json: bool,
+) -> None:
     """Offer PORT on the session address as service NAME, for as long as this runs. Without --to, to anyone.
 
     \b
@@ -33,7 +42,7 @@ def command(name: str, port: int, open_to: tuple[str, ...], udp: bool, socket: P
         sys.stdout.flush()
 
     try:
-        hold(Publish(name, port, open_to, "udp" if udp else "tcp"), Published, socket, told)
+        hold(Publish(name, port, open_to, "udp" if udp else "tcp", labels), Published, socket, told)
     except KeyboardInterrupt:
         return
     raise click.ClickException("the node has ended")

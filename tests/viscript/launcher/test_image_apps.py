@@ -202,7 +202,7 @@ def test_the_kernel_door_opens_with_that_one_capability_and_no_root() -> None:
     user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs"]
     shown = {"tree": ROOT, "python": Path(sys.base_prefix), "libraries": Path(pyroute2.__file__).parents[1]}
     mounts = [f"mkdir /mnt/{name} && mount --bind '{path}' /mnt/{name}" for name, path in shown.items()]
-    python = Path("/mnt/python", Path(sys._base_executable).resolve().relative_to(Path(sys.base_prefix).resolve()))
+    python = Path("/mnt/python", Path(sys.executable).resolve().relative_to(Path(sys.base_prefix).resolve()))
     unshare = ["unshare", "--net", "--mount"]
     script = " && ".join(["mount -t tmpfs -o mode=755 none /mnt", *mounts, 'exec "$@"'])
     done = subprocess.run(
