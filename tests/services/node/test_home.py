@@ -19,6 +19,7 @@ from tests.services.node.test_run import lost, ping, sees
 from tests.services.node.world import Manager, Node
 
 YEAR_S = 365 * 86400
+EPOCH_S = 56 * YEAR_S
 
 
 @pytest.fixture
@@ -77,11 +78,14 @@ def test_a_manager_that_was_away_is_found_again(network: tuple[Manager, Node, No
     node.waits(lambda status: status.works and status.links_up == 1)
 
 
-def test_a_clock_that_was_a_year_ahead(network: tuple[Manager, Node, Node]) -> None:
-    """The manager's kernel has seen a handshake of next year: it takes none of today, until the node joins."""
+@pytest.mark.parametrize("ahead_s", [YEAR_S, EPOCH_S], ids=["a year ahead", "now at the epoch"])
+def test_a_clock_that_went_back(network: tuple[Manager, Node, Node], ahead_s: float) -> None:
+    """The manager's kernel has seen a handshake later than the node's clock by so much, and takes no other until the
+    node joins. A board at the epoch is so far behind what was seen of it before.
+    """
     _, beside, node = network
     reboot(node)
-    assert shakes(node, beside, time.time() + YEAR_S)
+    assert shakes(node, beside, time.time() + ahead_s)
     assert not shakes(node, beside, time.time())
     node.start()
     node.waits(lambda status: status.works)
