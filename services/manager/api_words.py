@@ -10,6 +10,8 @@ managers vouch for, by node id. Times are seconds, ids hex.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from services.keys import NodeId
@@ -109,6 +111,42 @@ class SetName(_Request, frozen=True, tag="name"):
     node_id: str = ""
 
 
+class Peer(_Request, frozen=True, tag="peer"):
+    """Ask another cluster, by one manager's id, to peer; `at` is that manager's join port. It waits for their operator;
+    where they asked before, this accepts. `exports` are services, `NAME` or `NAME@NODE`, that their nodes may use;
+    None is what manager.yaml says, `relays` too: whether nodes here carry those sessions, or the border alone. `name` is
+    what they are called here. Answered by `Done`.
+    """
+
+    manager_id: str
+    at: str = ""
+    exports: tuple[str, ...] | None = None
+    relays: bool | None = None
+    name: str = ""
+
+
+class AnswerPeer(_Request, frozen=True, tag="answer_peer"):
+    """To a cluster that asks; with `accept` to one that is peered, what is given is changed. Answered by `Done`."""
+
+    manager_id: str
+    accept: bool
+    exports: tuple[str, ...] | None = None
+    relays: bool | None = None
+    name: str = ""
+
+
+class Unpeer(_Request, frozen=True, tag="unpeer"):
+    """Everything of theirs goes at once. `manager_id`, here and above: an id, its unique beginning, or the name. Answered
+    by `Done`.
+    """
+
+    manager_id: str
+
+
+class GetPeers(_Request, frozen=True, tag="peers"):
+    """Answered by `Peers`."""
+
+
 Request = (
     GetStatus
     | GetNodes
@@ -124,6 +162,10 @@ Request = (
     | Invite
     | Pair
     | SetName
+    | Peer
+    | AnswerPeer
+    | Unpeer
+    | GetPeers
 )
 
 
@@ -178,6 +220,30 @@ class FoundRow(_Words, frozen=True):
 class NameRow(_Words, frozen=True):
     name: str
     node_id: NodeId
+
+
+Stage = Literal["asked", "asks", "peered", "refused", "ended"]
+
+
+class PeerRow(_Words, frozen=True):
+    """`stage`: asked by us, asks us, peered; refused and ended by them. `border`: the manager here that speaks with them.
+    `works` where it did so just now, `heard_s` ago; else `why`. `exports` is what is theirs to use, `imports` the
+    services of theirs as `NAME@NODE`; `routes` cross the border just now.
+    """
+
+    manager_id: NodeId
+    name: str
+    stage: Stage
+    at: str
+    since_unix_s: int
+    exports: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    relays: bool = False
+    border: str = ""
+    works: bool = False
+    heard_s: float | None = None
+    routes: int = 0
+    why: str = ""
 
 
 class Status(_Answer, frozen=True, tag="status"):
@@ -237,6 +303,10 @@ class Built(_Answer, frozen=True, tag="built"):
     mtu: int
 
 
+class Peers(_Answer, frozen=True, tag="peers"):
+    peers: tuple[PeerRow, ...]
+
+
 class Invited(_Answer, frozen=True, tag="invited"):
     """`text` is all that a node needs: where to join, at whom, with what token."""
 
@@ -255,4 +325,4 @@ class Refused(_Answer, frozen=True, tag="refused"):
     why: str
 
 
-Answer = Status | Nodes | Links | Routes | Services | Names | FoundRoutes | Built | Invited | Done | Refused
+Answer = Status | Nodes | Links | Routes | Services | Names | FoundRoutes | Built | Peers | Invited | Done | Refused
