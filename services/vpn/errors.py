@@ -1,0 +1,25 @@
+"""The VPN's errors; one root, each with the sentence to show."""
+
+
+class VpnError(Exception):
+    """Root of the errors here."""
+
+
+class TalkError(VpnError):
+    """What came over the control connection is not what is said there."""
+
+
+class LeaseError(VpnError):
+    """No address can be leased; the text says why."""
+
+
+class StartError(VpnError):
+    """The program cannot run as it is configured, or runs already."""
+
+
+class KeptError(VpnError):
+    """What is kept between two runs cannot be read or written."""
+
+
+class AskError(VpnError):
+    """A question to the running program has no answer; the text says why."""
