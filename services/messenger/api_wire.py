@@ -1,0 +1,54 @@
+"""Chunks of bytes to lines, lines to words and back, for both ends of the messenger's socket. No I/O."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from services import lines
+from services.messenger.api_words import MAX_LINE, Answer, Refused, Request
+from services.messenger.errors import ApiError, MessengerRefusedError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_requests = msgspec.json.Decoder(Request)
+_answers = msgspec.json.Decoder(Answer)
+
+
+class LineReader(lines.LineReader):
+    """Raises ApiError for a line that is too long."""
+
+    def __init__(self, max_line: int = MAX_LINE) -> None:
+        super().__init__(max_line, ApiError)
+
+
+def encode(words: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(words) + b"\n"
+
+
+def read_request(line: bytes) -> Request:
+    """Raises ApiError with the place that does not fit."""
+    try:
+        request: Request = _requests.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(f"not a request: {error}") from None
+    return request
+
+
+def decode_answer(line: bytes) -> Answer:
+    """Raises MessengerRefusedError with the messenger's own words, ApiError for what is no answer."""
+    try:
+        answer: Answer = _answers.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(f"not an answer: {error}") from None
+    if isinstance(answer, Refused):
+        raise MessengerRefusedError(answer.why, asked_wrongly=answer.asked_wrongly)
+    return answer
+
+
+def expect(answer: Answer, *kinds: type[T]) -> T:
+    """Raises ApiError for an answer to another question."""
+    if not isinstance(answer, kinds):
+        raise ApiError(f"'{type(answer).__name__}' is no answer to that: is the messenger of another version?")
+    return answer
