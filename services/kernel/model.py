@@ -180,11 +180,14 @@ class Table(StrEnum):
     OPEN = "open"
     GRANTED = "granted"
     OUTSIDE = "outside"
+    EXITS4 = "exits4"
+    EXITS6 = "exits6"
+    GATEWAYS = "gateways"
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of a set; made by `pair`, `outer`, `wire`, `opened`, `granted`, `outside`."""
+    """One element of a set; made by `pair`, `outer`, `wire`, `opened`, `granted`, `outside`, `exit_for`, `gateway`."""
 
     table: Table
     value: tuple[str | int, ...]
@@ -288,6 +291,16 @@ def granted(source: IPv6Address, protocol: str, port: int) -> Element:
 def outside(protocol: str, port: int) -> Element:
     """On a board: a port that is reached from outside the mesh."""
     return Element(Table.OUTSIDE, (protocol, port))
+
+
+def exit_for(client: IpAddress) -> Element:
+    """Packets of that address of a session peer's are let out of the mesh, and the answers to them in."""
+    return Element(Table.EXITS4 if client.version == 4 else Table.EXITS6, (str(client),))
+
+
+def gateway(device: str) -> Element:
+    """Packets that come in there are let into the sessions, and the answers to them out."""
+    return Element(Table.GATEWAYS, (device,))
 
 
 # names

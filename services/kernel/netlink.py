@@ -16,6 +16,7 @@ from services.kernel.model import (
     PROTOCOL,
     ROUTE_RANGE,
     SESSION_RANGE,
+    SESSIONS,
     Address,
     Link,
     LinkKind,
@@ -85,14 +86,15 @@ class Netlink:
     # addresses
 
     def addresses(self) -> Iterator[Address]:
-        """All of our interfaces', and those of `lo` that are of the mesh."""
+        """All of our interfaces', but for guests of `sky0` (a VPN's), and those of `lo` that are of the mesh."""
         with _told("cannot list the addresses"):
             names = {link["index"]: link.get("ifname") for link in self._route.get_links()}
             found = list(self._route.get_addr(family=INET6))
         for one in found:
             name = names.get(one["index"], "")
             address = IPv6Interface((one.get("address"), one["prefixlen"]))
-            if is_ours(name) or (name == "lo" and any(address.ip in each for each in RANGES)):
+            is_mesh = any(address.ip in each for each in RANGES) or address.is_link_local
+            if is_mesh if name in {"lo", SESSIONS} else is_ours(name):
                 yield Address(name, address)
 
     def put_address(self, address: Address) -> None:

@@ -3,7 +3,9 @@ which is one transaction; the elements of the sets are facts of their own. Text 
 
 hygiene  prerouting: our ranges come in by our interfaces only (IPv6 has no reverse-path filter), route packets go
          untracked
-forward  what is in `pairs` passes and is counted; the rest of our interfaces' (on a board: all else) drops
+forward  what is in `pairs` passes and is counted; so do the packets of an exit's clients between mesh and uplink, those
+         of a gateway's network into the sessions, and the answers to both; the rest of our interfaces' (on a board: all
+         else) drops
 input    outer packets of sessions from accepted sources; VXLAN from its neighbour; on the mesh what is published
 """
 
@@ -74,10 +76,15 @@ table inet skywire {
   set open { type inet_proto . inet_service; }
   set granted { type ipv6_addr . inet_proto . inet_service; }
   set outside { type inet_proto . inet_service; }
+  set exits4 { type ipv4_addr; }
+  set exits6 { type ipv6_addr; }
+  set gateways { type ifname; }
   chain hygiene { type filter hook prerouting priority raw; policy accept; }
   chain untracked { type filter hook output priority raw; policy accept; }
   chain forward { type filter hook forward priority filter; policy accept; }
   chain input { type filter hook input priority filter; policy accept; }
+  chain out_of_mesh {}
+  chain into_mesh {}
   chain session {}
   chain wire {}
   chain underlay {}
@@ -100,7 +107,23 @@ table inet skywire {
   }
   chain forward {
     iifname . ip6 saddr . ip6 daddr @pairs accept
+    iifname "sky0" jump out_of_mesh
+    oifname "sky0" jump into_mesh
     $forward_rest
+  }
+  chain out_of_mesh {
+    oifname "sky0" return
+    oifname "sky-*" return
+    ip saddr @exits4 accept
+    ip6 saddr @exits6 accept
+    oifname @gateways ct state established,related accept
+  }
+  chain into_mesh {
+    iifname "sky0" return
+    iifname "sky-*" return
+    iifname @gateways accept
+    ip daddr @exits4 ct state established,related accept
+    ip6 daddr @exits6 ct state established,related accept
   }
   chain input {
     iifname "lo" accept
