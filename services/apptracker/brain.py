@@ -69,8 +69,8 @@ class Directory:
                 self._find(lease)
                 self._drop(lease)
                 return Leased(lease, 0.0)
-            case Query(name):
-                return self._query(name, now_s)
+            case Query():
+                return self._query(request, now_s)
 
     def expire(self, now_s: float) -> None:
         """Forget what was not renewed. A lease is over at its last instant, not after it."""
@@ -96,14 +96,9 @@ class Directory:
         heapq.heappush(self._ends, (now_s + request.lease_s, lease))
         return Leased(lease, request.lease_s)
 
-    def _query(self, name: str | None, now_s: float) -> Entries:
-        entries = [
-            Entry(held.register.name, held.register.endpoint, held.register.key, round(held.ends_s - now_s, 1))
-            for held in self._leases.values()
-            if name is None or held.register.name == name
-        ]
-        entries.sort(key=lambda entry: (entry.name, entry.endpoint))
-        return Entries(tuple(entries[:MAX_ANSWER]), more=len(entries) > MAX_ANSWER)
+    def _query(self, query: Query, now_s: float) -> Entries:
+        entries = (_entry(held, now_s) for held in self._leases.values())
+        return cut([entry for entry in entries if is_wanted(entry, query)])
 
     def _find(self, lease: str) -> _Lease:
         try:
@@ -118,9 +113,27 @@ class Directory:
             del self._per_client[client]
 
 
+def is_wanted(entry: Entry, query: Query) -> bool:
+    return query.name in {None, entry.name} and query.type in {None, entry.type}
+
+
+def cut(entries: list[Entry], *, more: bool = False, away: str = "") -> Entries:
+    """Sorted, and no more than fit an answer."""
+    entries.sort(key=lambda entry: (entry.name, entry.source, entry.endpoint))
+    return Entries(tuple(entries[:MAX_ANSWER]), more or len(entries) > MAX_ANSWER, away)
+
+
+def _entry(held: _Lease, now_s: float) -> Entry:
+    register = held.register
+    left_s = round(held.ends_s - now_s, 1)
+    return Entry(register.name, register.endpoint, register.key, left_s, register.type)
+
+
 def _check(request: Register) -> None:
     if not _NAME.fullmatch(request.name):
         raise RefusedError(f"name {request.name[:80]!r} is not 1 to {MAX_NAME} of letters, digits, '.', '_', '-'")
+    if request.type and not _NAME.fullmatch(request.type):
+        raise RefusedError(f"type {request.type[:80]!r} is not up to {MAX_NAME} of letters, digits, '.', '_', '-'")
     if not _ENDPOINT.fullmatch(request.endpoint):
         raise RefusedError(f"endpoint is not 1 to {MAX_ENDPOINT} printable characters without blanks")
     if not _KEY.fullmatch(request.key):

@@ -1,13 +1,18 @@
 """The tracker's words. One line of JSON asks, one answers, in order, over TCP.
 
-{"do":"register","name":"vpn","endpoint":"[fd53::1]:4000","key":"","lease_s":60}
+{"do":"register","name":"camera","type":"rtsp","endpoint":"192.0.2.7:554","lease_s":60}
 {"lease":"9f…","lease_s":60.0}
-{"do":"query","name":"vpn"}
-{"entries":[{"name":"vpn","endpoint":"[fd53::1]:4000","key":"","left_s":59.2}],"more":false}
+{"do":"query","type":"rtsp"}
+{"entries":[{"name":"camera","endpoint":"192.0.2.7:554","key":"","left_s":59.2,"type":"rtsp",…}],"more":false}
 {"error":"no such lease"}
+
+Who types by hand asks in plain words, `all`, `name NAME` or `type TYPE`, and gets a line for each entry, then an empty
+one: name, type, endpoint, key or node id, seconds left, source, with - for what there is not.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
@@ -22,13 +27,14 @@ class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_field
 
 class Register(_Request, tag="register", frozen=True):
     """Answered by `Leased`. `key` is the offerer's public key in hex, or empty; the tracker does not verify
-    it.
+    it. `type` is the kind of application, spelled as a name, or empty.
     """
 
     name: str
     endpoint: str
     key: str = ""
     lease_s: float = USUAL_LEASE_S
+    type: str = ""
 
 
 class Renew(_Request, tag="renew", frozen=True):
@@ -44,9 +50,10 @@ class Deregister(_Request, tag="deregister", frozen=True):
 
 
 class Query(_Request, tag="query", frozen=True):
-    """Answered by `Entries`: all of them, or those of one name."""
+    """Answered by `Entries`: all of them, or those of one name, one type, or both."""
 
     name: str | None = None
+    type: str | None = None
 
 
 Request = Register | Renew | Deregister | Query
@@ -58,17 +65,28 @@ class Leased(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
+    """`source`: registered `here`, or a service of the `mesh`. That one has a `node_id`, which signed it, and `labels`;
+    its name is its type; it is good for `left_s` without asking again, and its lease is the manager's.
+    """
+
     name: str
     endpoint: str
     key: str
     left_s: float
+    type: str = ""
+    node_id: str = ""
+    labels: tuple[str, ...] = ()
+    source: Literal["here", "mesh"] = "here"
 
 
 class Entries(msgspec.Struct, frozen=True):
-    """`more` says that the answer was cut at `brain.MAX_ANSWER` entries: ask by name."""
+    """`more` says that the answer was cut at `brain.MAX_ANSWER` entries, or the mesh's at what its manager tells at
+    once: ask by name. `away` says why the mesh is not in it, or nothing.
+    """
 
     entries: tuple[Entry, ...]
     more: bool = False
+    away: str = ""
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Serves the directory over TCP: caps on connections and lines, a deadline for every wait."""
+"""Serves the directory over TCP, the mesh beside it: caps on connections and lines, a deadline for every wait."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from services.app.refusals import Refusals
 from services.apptracker.errors import RefusedError, WireError
-from services.apptracker.model import Refusal, Request
-from services.apptracker.wire import LineReader, decode_request, encode
+from services.apptracker.model import Answer, Entries, Query, Refusal
+from services.apptracker.wire import LineReader, encode, encode_plain, is_plain, read_request
 
 if TYPE_CHECKING:
     from services.apptracker.brain import Directory
+    from services.apptracker.view import MeshView
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +27,12 @@ EXPIRE_INTERVAL_S = 30.0
 
 
 class TrackerServer:
-    """Answers from one directory, in one event loop."""
+    """Answers from one directory, in one event loop; `mesh` is what it shows beside that, if anything."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, directory: Directory, mesh: MeshView | None = None) -> None:
+        self._directory, self._mesh = directory, mesh
+        self._refusals = Refusals(log)
+        self._news = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self._per_client: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
@@ -40,6 +44,11 @@ class TrackerServer:
         self._expiring = asyncio.get_running_loop().create_task(self._expire())
         name = self._server.sockets[0].getsockname()
         return name[0], name[1]
+
+    async def wait_news(self) -> None:
+        """Until somebody registered, or a lease ended."""
+        await self._news.wait()
+        self._news.clear()
 
     async def close(self) -> None:
         if self._server is None or self._expiring is None:
@@ -56,13 +65,14 @@ class TrackerServer:
         while True:
             await asyncio.sleep(EXPIRE_INTERVAL_S)
             self._directory.expire(time.monotonic())
+            self._news.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name = writer.get_extra_info("peername")
         client = name[0] if name else ""
         full = len(self._connections) >= MAX_CONNECTIONS or self._per_client[client] >= MAX_PER_CLIENT
         if full or not client:
-            log.warning("connection of %s refused: too many", client)
+            self._refusals.note("connections", f"connection of {client} refused: there are too many")
             writer.transport.abort()
             return
         self._per_client[client] += 1
@@ -88,21 +98,28 @@ class TrackerServer:
                 if not data:
                     return
                 for line in lines.feed(data):
-                    writer.write(self._answer(line, client))
+                    writer.write(await self.answer(line, client))
                     async with asyncio.timeout(WRITE_DEADLINE_S):
                         await writer.drain()
         except WireError as error:
-            log.warning("%s: %s", client, error)
+            self._refusals.note("lines", f"{client}: {error}")
             writer.write(encode(Refusal(str(error))))
         except TimeoutError:
             log.info("%s: silent, or slow to read", client)
         except OSError as error:
             log.info("%s: %s", client, error)
 
-    def _answer(self, line: bytes, client: str) -> bytes:
-        """Raises WireError; a refusal is an answer like another."""
-        request: Request = decode_request(line, Request)  # type: ignore[arg-type]
+    async def answer(self, line: bytes, client: str) -> bytes:
+        """In the manner of the question. Raises WireError; a refusal is an answer like another."""
+        request = read_request(line)
+        answer: Answer
         try:
-            return encode(self._directory.answer(request, client, time.monotonic()))
+            answer = self._directory.answer(request, client, time.monotonic())
         except RefusedError as error:
-            return encode(Refusal(str(error)))
+            self._refusals.note("requests", f"{client}: {error}")
+            answer = Refusal(str(error))
+        if not isinstance(request, Query):
+            self._news.set()
+        elif self._mesh is not None and isinstance(answer, Entries):
+            answer = await self._mesh.beside(answer, request)
+        return encode_plain(answer) if is_plain(line) else encode(answer)

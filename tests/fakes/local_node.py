@@ -25,6 +25,9 @@ class FakeLocalNode:
         self.managers: dict[str, str] = {}
         self.renewed: list[str] = []
         self.seen = words.Seen({}, {})
+        self.offered: tuple[words.ServiceState, ...] = ()
+        """In the mesh, by others."""
+        self.finds = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -73,6 +76,10 @@ class FakeLocalNode:
                 return self._status()
             case words.GetSeen():
                 return self.seen
+            case words.Find(name, node_id):
+                self.finds += 1
+                fit = (one for one in self.offered if name in {"", one.name} and node_id in {"", one.node_id})
+                return words.Services(tuple(fit))
             case words.Member(node_id, addresses, renew):
                 read_node_id(node_id)
                 for address in addresses:
