@@ -110,7 +110,7 @@ class Connection:
         except TimeoutError:
             return Refused(f"not done within {within_s:g} s: try again")
         except MessengerError as error:
-            return Refused(str(error) or type(error).__name__)
+            return _refused(error)
         except Exception:
             log.exception("'%s' failed", type(request).__name__)
             return Refused("it failed: see the messenger's log")
@@ -130,7 +130,7 @@ class Connection:
         except ApiError:
             raise
         except MessengerError as error:
-            await self._write(Refused(str(error) or type(error).__name__))
+            await self._write(_refused(error))
         except OSError:
             raise
         except Exception:
@@ -220,3 +220,7 @@ class _Body:
             data = await self._connection.read_of_file(self.left)
             self.left -= len(data)
             yield data
+
+
+def _refused(error: MessengerError) -> Refused:
+    return Refused(str(error) or type(error).__name__, error.asked_wrongly)

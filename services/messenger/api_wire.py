@@ -7,7 +7,19 @@ from typing import TypeVar
 import msgspec
 
 from services import lines
-from services.messenger.api_words import MAX_LINE, Answer, Refused, Request
+from services.messenger.api_words import (
+    MAX_LINE,
+    Answer,
+    Came,
+    Changed,
+    Event,
+    Missed,
+    Moved,
+    Presence,
+    Refused,
+    Request,
+    Watching,
+)
 from services.messenger.errors import ApiError, MessengerRefusedError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -47,8 +59,15 @@ def decode_answer(line: bytes) -> Answer:
     return answer
 
 
-def expect(answer: Answer, *kinds: type[T]) -> T:
+def expect(answer: Answer, kind: type[T]) -> T:
     """Raises ApiError for an answer to another question."""
-    if not isinstance(answer, kinds):
+    if not isinstance(answer, kind):
         raise ApiError(f"'{type(answer).__name__}' is no answer to that: is the messenger of another version?")
+    return answer
+
+
+def expect_event(answer: Answer) -> Watching | Event:
+    """Raises ApiError for what is told to no watcher."""
+    if not isinstance(answer, Watching | Came | Changed | Moved | Presence | Missed):
+        raise ApiError(f"'{type(answer).__name__}' is no event: is the messenger of another version?")
     return answer

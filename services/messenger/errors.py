@@ -1,8 +1,41 @@
-"""The messenger's errors; one root, each with the sentence to show."""
+"""The errors of the messenger; one root, each with the sentence to show."""
 
 
 class MessengerError(Exception):
-    """Root of the errors here."""
+    """Root of the errors here. `asked_wrongly` where the same question can never be answered."""
+
+    asked_wrongly = False
+
+
+class AskedWronglyError(MessengerError):
+    """What was asked names something that is not there, or cannot be."""
+
+    asked_wrongly = True
+
+
+class WireError(MessengerError):
+    """A peer sent what is no frame, no word, or too much; its connection ends with this sentence."""
+
+
+class StoreError(MessengerError):
+    """What is kept on the disk cannot be read or written; the text says what mends it."""
+
+
+class PeerKeyError(MessengerError):
+    """The messenger's key, or a peer's, is not what it must be."""
+
+
+class NotTakenError(MessengerError):
+    """What a peer posted is refused, with the sentence that it is told."""
+
+    def __init__(self, why: str, *, again: bool = False) -> None:
+        """`again`: it may be taken later."""
+        super().__init__(why)
+        self.again = again
+
+
+class UnreachableError(MessengerError):
+    """A peer cannot be reached now."""
 
 
 class ApiError(MessengerError):
