@@ -25,7 +25,7 @@ from services.messenger.api_words import (
     Watch,
     Watching,
 )
-from services.messenger.errors import ApiError, MessengerError
+from services.messenger.errors import ApiError, AskedWronglyError, MessengerError
 
 log = logging.getLogger(__name__)
 
@@ -223,4 +223,4 @@ class _Body:
 
 
 def _refused(error: MessengerError) -> Refused:
-    return Refused(str(error) or type(error).__name__, error.asked_wrongly)
+    return Refused(str(error) or type(error).__name__, isinstance(error, AskedWronglyError))

@@ -68,6 +68,8 @@ class MessengerClient:
                 self._writer.write(encode(request))
                 await self._writer.drain()
                 return expect(await asyncio.shield(answer), kind)
+        except TimeoutError as error:  # its answer, which may still come, keeps its place
+            raise away(self._path, error) from None
         except OSError as error:
             self._answers.cancel()
             raise away(self._path, error) from None
