@@ -18,13 +18,21 @@ TREE = HERE.parent
 OURS = ("viscript", "services", "skywire_board")
 # colorzero names setuptools as a dependency and never imports it; its .pth file would slow every start.
 UNUSED_LIBRARIES = ("bin", "setuptools*", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
+SERVICES = {
+    "meshnet-messenger": "services.messenger",
+    "meshnet-socks-client": "services.socks.client",
+    "meshnet-socks-server": "services.socks.server",
+    "meshnet-vpn-client": "services.vpn.client",
+    "meshnet-vpn-server": "services.vpn.server",
+}
 PROGRAMS = {
     "apptracker": "services.apptracker",
     "manager": "services.manager",
     "node": "services.node",
     "viscript": "viscript",
+    **SERVICES,
 }
-FOR_PEOPLE = ("manager", "node")  # found without a path
+FOR_PEOPLE = ("apptracker", "manager", "node", *SERVICES)  # found without a path
 PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
 

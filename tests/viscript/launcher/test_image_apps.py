@@ -161,18 +161,50 @@ def test_process_groups_have_no_image(tmp_path: Path, image: Path) -> None:
     assert "say --backend unit" in done.stderr
 
 
-def test_the_boards_node_and_manager_are_one_user_and_the_node_alone_has_powers() -> None:
-    apps = load_image(OVERLAY / "usr/lib/skywire/apps.yaml")
-    assert list(apps) == ["node", "manager", "mesh", "network"]
-    assert {app.user for app in apps.values()} == {"skywire"}
-    assert {name for name, app in apps.items() if app.capabilities} == {"node"}
-    assert apps["node"].capabilities == ("CAP_NET_ADMIN",)
-    users = (OVERLAY / "usr/lib/sysusers.d/skywire.conf").read_text()
-    assert any(line.split()[:2] == ["u", "skywire"] for line in users.splitlines())
-    made = (OVERLAY / "usr/lib/tmpfiles.d/skywire.conf").read_text().splitlines()
-    folders = {words[1]: words[3] for line in made if (words := line.split()) and words[0] == "d"}
-    for path in (path for app in apps.values() for path in app.writable if not path.startswith("/proc/")):
-        assert folders[path] == "skywire"
+SERVICES = ["meshnet-vpn-server", "meshnet-vpn-client", "meshnet-socks-server", "meshnet-socks-client"]
+SERVICES += ["meshnet-messenger"]
+
+
+def boards_apps() -> dict[str, App]:
+    return load_image(OVERLAY / "usr/lib/skywire/apps.yaml")
+
+
+def overlay_lines(path: str) -> list[list[str]]:
+    lines = (OVERLAY / path).read_text().splitlines()
+    return [line.split() for line in lines if line and not line.startswith("#")]
+
+
+def test_the_boards_apps_have_users_folders_and_few_powers() -> None:
+    apps = boards_apps()
+    assert list(apps) == ["node", "manager", "mesh", "network", *SERVICES]
+    users = {name: app.user for name, app in apps.items()}
+    assert {users[name] for name in ("node", "manager", "mesh", "network")} == {"skywire"}
+    assert [users[name] for name in SERVICES] == [*["skywire-vpn"] * 2, *["skywire-socks"] * 2, "skywire-messenger"]
+    powers = {name: app.capabilities for name, app in apps.items() if app.capabilities}
+    assert set(powers) == {"node", "meshnet-vpn-server", "meshnet-vpn-client"}
+    assert set(powers.values()) == {("CAP_NET_ADMIN",)}
+    made = {words[1] for words in overlay_lines("usr/lib/sysusers.d/skywire.conf") if words[0] == "u"}
+    assert set(users.values()) <= made
+    folders = {words[1]: words[3] for words in overlay_lines("usr/lib/tmpfiles.d/skywire.conf") if words[0] == "d"}
+    for app in apps.values():
+        for path in app.writable:
+            assert path.startswith("/proc/sys/net/") or folders[path] == app.user
+
+
+def test_no_service_starts_by_itself_and_each_takes_the_images_settings_then_a_persons() -> None:
+    apps = boards_apps()
+    assert {name for name, app in apps.items() if app.autostart} == {"node", "manager"}
+    for name in SERVICES:
+        file = f"{name.removeprefix('meshnet-')}.yaml"
+        assert apps[name].default_args == (
+            *("run", "--defaults", f"/usr/lib/skywire/{file}", "--config", f"/etc/skywire/{file}"),
+        )
+        assert (OVERLAY / "usr/lib/skywire" / file).is_file()
+
+
+def test_nobody_is_in_a_group_without_need() -> None:
+    members = {(words[1], words[2]) for words in overlay_lines("usr/lib/sysusers.d/skywire.conf") if words[0] == "m"}
+    assert members == {("skywire-messenger", "skywire-messages"), ("viscript", "skywire-messages")}
 
 
 FORWARD = """
