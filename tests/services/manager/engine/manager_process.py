@@ -8,6 +8,7 @@ lead <monotonic seconds> <revision>          every 20 ms while it does
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 import time
 from ipaddress import ip_address
@@ -27,6 +28,10 @@ async def main(seed: str, secret: str, address: str, folder: str, *others: str) 
         Path(folder),
         tuple(ip_address(other) for other in others),
     )
+    here = asyncio.current_task()
+    assert here is not None
+    # asyncio.run has no handler for it where a shell started the tests in the background, with SIGINT ignored
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, here.cancel)
     await engine.start()
     print("ready", engine.server.pid, flush=True)
     try:
@@ -39,4 +44,5 @@ async def main(seed: str, secret: str, address: str, folder: str, *others: str) 
 
 
 logging.basicConfig(level=logging.WARNING)
-asyncio.run(main(*sys.argv[1:]))
+with contextlib.suppress(asyncio.CancelledError):
+    asyncio.run(main(*sys.argv[1:]))
