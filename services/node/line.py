@@ -54,15 +54,6 @@ class Line:
             raise away(self._path, error) from None
         raise NodeAwayError(f"the node at '{self._path}' closed the connection without an answer")
 
-    def wait_gone(self) -> None:
-        """Until the node closes the connection, however long that takes."""
-        self._socket.settimeout(None)
-        try:
-            while self._socket.recv(CHUNK):
-                pass
-        except OSError as error:
-            raise away(self._path, error) from None
-
 
 def ask_once(request: msgspec.Struct, kind: type[T], path: Path | None = None) -> T:
     """Raises NodeRefusedError, NodeAwayError, ApiError."""

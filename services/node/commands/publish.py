@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Callable
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import click
 
+from services.app.errors import UnpublishedError
+from services.app.presence import Presence
+from services.app.program import serve
 from services.node.api_words import Publish, Published
-from services.node.commands.told import asking, hold, tell_json
+from services.node.commands.told import asking, tell_json
+from viscript.signal import SignalClient
+
+TAKEN_WITHIN_S = 10.0
 
 
 @click.command()
@@ -34,15 +43,28 @@ def command(
     node publish socks 1080 --to 31ab…  --to cluster:77c0…
     """
 
-    def told(published: Published) -> None:
+    wanted = Publish(name, port, open_to, "udp" if udp else "tcp", labels)
+
+    def told(address: IPv6Address) -> None:
         if as_json:
-            tell_json(published)
+            tell_json(Published(str(address), port))
         else:
-            click.echo(f"{name} at [{published.address}]:{published.port}; Ctrl+C ends it")
+            click.echo(f"{name} at [{address}]:{port}; Ctrl+C ends it")
         sys.stdout.flush()
 
     try:
-        hold(Publish(name, port, open_to, "udp" if udp else "tcp", labels), Published, socket, told)
-    except KeyboardInterrupt:
-        return
-    raise click.ClickException("the node has ended")
+        asyncio.run(_hold(wanted, socket, told))
+    except UnpublishedError as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _hold(wanted: Publish, socket: Path | None, told: Callable[[IPv6Address], None]) -> None:
+    """Also again after the node restarted, until SIGINT, SIGTERM or viscript ends it. Raises UnpublishedError."""
+
+    async def work(signal: SignalClient) -> None:
+        async with Presence(wanted, socket) as presence:
+            told(await presence.wait_address(TAKEN_WITHIN_S))
+            signal.status = f"'{wanted.name}' is offered at port {wanted.port}"
+            await asyncio.Event().wait()
+
+    await serve(work)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from services.node.line import Line, ask_once
+from services.node.line import ask_once
 
 T = TypeVar("T", bound=msgspec.Struct)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -31,13 +31,6 @@ def asking(command: Command) -> Command:
 
 def ask(request: msgspec.Struct, kind: type[T], socket: Path | None) -> T:
     return ask_once(request, kind, socket)
-
-
-def hold(request: msgspec.Struct, kind: type[T], socket: Path | None, told: Callable[[T], None]) -> None:
-    """Asks, and keeps the connection until the node or the user ends it."""
-    with Line(socket) as line:
-        told(line.ask(request, kind))
-        line.wait_gone()
 
 
 def tell_json(words: object) -> None:

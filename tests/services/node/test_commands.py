@@ -22,9 +22,11 @@ from services.manager.routes.model import Kind
 from services.manager.routes.policy import Metric, Policy
 from services.node import api_words as words
 from services.node.__main__ import main
+from services.node.access import Access
 from services.node.api import Api
 from services.node.commands import COMMANDS
 from services.node.commands.connect import read_policy
+from services.node.config import Config
 from services.node.errors import SessionError
 from tests.services.kernel.hosts import ROOT
 from tests.services.node.conftest import MakeNodes
@@ -122,15 +124,15 @@ class Desk:
             raise SessionError("there is no session with node 'x'")
         return ANSWERS[type(request)]  # type: ignore[return-value]
 
-    async def withdraw(self, name: str) -> None:
-        raise AssertionError(name)
+    async def let_go(self, held: words.Publish | words.Carry) -> None:
+        raise AssertionError(held)
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Callable[..., Result]]:
     """Gives a command to a node that answers with the longest words there are."""
     loop = asyncio.new_event_loop()
-    api = Api(tmp_path / "node.sock", Desk())
+    api = Api(tmp_path / "node.sock", Desk(), Access(Config()).refusal)
     loop.run_until_complete(api.start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -238,6 +240,9 @@ def test_a_real_node_is_asked(make_nodes: MakeNodes) -> None:
         assert holding.stdout is not None
         assert f"[{real.session_address}]:8080" in holding.stdout.readline()
         assert "8080" in give("services").output
+        real.kill()
+        real.start()
+        real.waits(lambda told: told.services == 1)
         assert "8080" in real.host.run("nft", "list", "set", "inet", "skywire", "granted")
         holding.send_signal(signal.SIGINT)
     assert holding.returncode == 0
