@@ -1,20 +1,18 @@
 """The node's socket: lines in, lines out, with caps on lines, connections and time. A desk answers what is asked.
 
-Anybody who reaches the socket's folder may connect, find and publish; what lets others in (members, managers) is for
-root and the node's own user alone. The kernel says who that is. Places are kept for those two: a flood of others keeps
-no manager out.
+Anybody who reaches the socket's folder may connect, find and publish; what is for some alone says `access`. The kernel
+tells who asks. Places are kept for root and the node's own user: a flood of others keeps no manager out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -22,9 +20,10 @@ import msgspec
 
 from services.manager.ending import end_tasks
 from services.manager.limits import Limits
+from services.node.access import is_trusted
 from services.node.api_wire import LineReader, encode, read_request
-from services.node.api_words import FOR_MANAGERS, Answer, Publish, Refused, Request
-from services.node.errors import ApiError, NodeError
+from services.node.api_words import Answer, Carry, Publish, Refused, Request, Uncarry
+from services.node.errors import ApiError
 from viscript.signal.peers import make_unix_listener, remove_unix_listener
 
 log = logging.getLogger(__name__)
@@ -45,15 +44,17 @@ class Desk(Protocol):
     def answer(self, request: Request) -> Awaitable[Answer]:
         """Raises NodeError or another error with the sentence to tell, of `told_errors`."""
 
-    def withdraw(self, name: str) -> Awaitable[None]: ...
+    def let_go(self, held: Publish | Carry) -> Awaitable[None]:
+        """The connection it was asked on has ended."""
 
     @property
     def told_errors(self) -> tuple[type[Exception], ...]: ...
 
 
 class Api:
-    def __init__(self, path: Path, desk: Desk) -> None:
-        self._path, self._desk = path, desk
+    def __init__(self, path: Path, desk: Desk, refusal: Callable[[int, Request], str]) -> None:
+        """`refusal` says why a user may not ask something, or nothing."""
+        self._path, self._desk, self._refusal = path, desk, refusal
         self._inode = 0
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -85,7 +86,7 @@ class Api:
             writer.transport.abort()
             return
         self._of[uid] += 1
-        task = asyncio.get_running_loop().create_task(_Connection(self._desk, uid).serve(reader, writer))
+        task = asyncio.get_running_loop().create_task(_Connection(self._desk, self._refusal, uid).serve(reader, writer))
         self._connections.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -101,11 +102,11 @@ class Api:
 
 
 class _Connection:
-    def __init__(self, desk: Desk, uid: int) -> None:
-        self._desk, self._uid = desk, uid
+    def __init__(self, desk: Desk, refusal: Callable[[int, Request], str], uid: int) -> None:
+        self._desk, self._refusal, self._uid = desk, refusal, uid
         self._limits = Limits(PER_S, BURST, most=1)
         self._lines = LineReader()
-        self._published: list[str] = []
+        self._held: list[Publish | Carry] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -119,7 +120,7 @@ class _Connection:
             writer.write(encode(Refused(str(error), asked_wrongly=True)))
         except OSError as error:
             log.debug("a connection ends: %s", error or "silent, or slow to read")
-        await self._withdraw()
+        await self._let_go()
 
     async def _pace(self) -> None:
         """Who asks too fast waits, alone: a manager that lets in a hundred nodes at once does not."""
@@ -130,18 +131,16 @@ class _Connection:
             await asyncio.sleep(SLOWER_S)
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
-        """Who holds something published may be silent for ever."""
-        patience_s = HALF_LINE_S if self._lines.half_line else None if self._published else IDLE_S
+        """Who holds something published or carried may be silent for ever."""
+        patience_s = HALF_LINE_S if self._lines.half_line else None if self._held else IDLE_S
         async with asyncio.timeout(patience_s):
             return await reader.read(CHUNK)
 
     async def _answer(self, line: bytes) -> msgspec.Struct:
         """Raises ApiError for what is no request."""
         request = read_request(line)
-        if isinstance(request, FOR_MANAGERS) and not is_trusted(self._uid):
-            return Refused("only root and the node's own user may ask that")
-        if isinstance(request, Publish) and len(self._published) >= MAX_PUBLISHED:
-            return Refused(f"one connection publishes at most {MAX_PUBLISHED} services")
+        if why := self._refusal(self._uid, request) or self._excess(request):
+            return Refused(why)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 answer = await self._desk.answer(request)
@@ -152,20 +151,33 @@ class _Connection:
         except Exception:
             log.exception("'%s' failed", type(request).__name__)
             return Refused("it failed: see the node's log")
-        if isinstance(request, Publish):
-            self._published.append(request.name)
+        self._note(request)
         return answer
 
-    async def _withdraw(self) -> None:
-        for name in self._published:
+    def _excess(self, request: Request) -> str:
+        if isinstance(request, Publish) and sum(isinstance(one, Publish) for one in self._held) >= MAX_PUBLISHED:
+            return f"one connection publishes at most {MAX_PUBLISHED} services"
+        if isinstance(request, Uncarry) and not any(_is_same(request, one) for one in self._held):
+            return "nothing is carried so on this connection"
+        return ""
+
+    def _note(self, request: Request) -> None:
+        """What was done and is to be undone at the end."""
+        if isinstance(request, Publish | Carry):
+            self._held.append(request)
+        elif isinstance(request, Uncarry):
+            self._held = [one for one in self._held if not _is_same(request, one)]
+
+    async def _let_go(self) -> None:
+        for held in self._held:
             try:
-                await self._desk.withdraw(name)
-            except NodeError as error:
-                log.warning("service '%s' is not withdrawn: %s", name, error)
+                await self._desk.let_go(held)
+            except self._desk.told_errors as error:
+                log.warning("'%s' is not undone: %s", type(held).__name__, error)
 
 
-def is_trusted(uid: int) -> bool:
-    return uid in {0, os.geteuid()}
+def _is_same(asked: Uncarry, held: Publish | Carry) -> bool:
+    return isinstance(held, Carry) and (held.node_id, set(held.networks)) == (asked.node_id, set(asked.networks))
 
 
 def _uid(writer: asyncio.StreamWriter) -> int:

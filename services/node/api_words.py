@@ -6,18 +6,46 @@
 {"is":"connected","node_id":"31ab…","address":"fd53:…","port":1080,"mtu":1340}
 {"is":"refused","why":"node '31ab…' offers no service 'socks' to this node"}
 
-What is published lives as long as the connection it was asked on. Times are seconds, ids hex, addresses text.
+{"do":"carry","node_id":"31ab…","networks":["0.0.0.0/0","::/0"]}
+{"is":"carried","device":"sky0","mtu":1328,"fwmark":81}
+
+What is published or carried lives as long as the connection it was asked on. Times are seconds, ids hex.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from services.keys import NodeId
-from services.manager.routes.model import Kind
 from services.manager.routes.policy import Policy
+from services.node.api_states import (
+    EndRow,
+    LinkState,
+    ManagerState,
+    MeterRow,
+    PathState,
+    Pet,
+    RouteState,
+    ServiceState,
+    SessionState,
+    Trouble,
+)
+
+__all__ = [
+    "EndRow",
+    "LinkState",
+    "ManagerState",
+    "MeterRow",
+    "PathState",
+    "Pet",
+    "RouteState",
+    "ServiceState",
+    "SessionState",
+    "Trouble",
+]
+"""Those of others that are to be had here too."""
 
 Protocol = Literal["tcp", "udp"]
 
@@ -32,10 +60,6 @@ class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_field
 
 
 class _Answer(msgspec.Struct, frozen=True, tag_field="is"):
-    pass
-
-
-class _Words(msgspec.Struct, frozen=True):
     pass
 
 
@@ -116,6 +140,41 @@ class GetPets(_Request, frozen=True, tag="pets"):
     """Answered by `Pets`."""
 
 
+# asked by programs that are named in node.yaml, root, or the node's own user
+
+
+class Carry(_Request, frozen=True, tag="carry"):
+    """Packets of `networks` may pass between this machine and that node, beyond the mesh's own: as sources of what it
+    sends, and as destinations of what goes there by a route to `sky0`, which the asker makes. Answered by `Carried`.
+
+    `forwards`: this machine is the way out for these addresses, single ones (/32, /128). `gateways`: interfaces whose
+    packets may be forwarded into the sessions. It needs an open session, and comes back with it when the session ends
+    and is opened anew. It lives as long as the connection, and `lingers_s` (at most 60) more, for who asks it again.
+    """
+
+    node_id: str
+    networks: tuple[str, ...]
+    forwards: bool = False
+    gateways: tuple[str, ...] = ()
+    lingers_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
+
+
+class Uncarry(_Request, frozen=True, tag="uncarry"):
+    """Ends at once what was asked on this connection with the same node and networks. Answered by `Done`."""
+
+    node_id: str
+    networks: tuple[str, ...]
+
+
+class Vouch(_Request, frozen=True, tag="vouch"):
+    """This node's identity signs that the key is its own for that purpose. `key`: 1 to 256 bytes, in base64. Answered
+    by `Vouched`.
+    """
+
+    purpose: str
+    key: bytes
+
+
 # asked by the manager beside this node: root or the node's own user
 
 
@@ -159,125 +218,15 @@ Request = (
     | Resolve
     | SetPet
     | GetPets
+    | Carry
+    | Uncarry
+    | Vouch
     | Member
     | Unmember
     | ManagerPeer
     | GetSeen
 )
 FOR_MANAGERS = (Member, Unmember, ManagerPeer, GetSeen)
-
-
-# parts of answers
-
-
-class ManagerState(_Words, frozen=True):
-    """`at` is its join address; `node_id` is empty until it has answered once."""
-
-    at: str
-    node_id: str
-    is_connected: bool
-
-
-class Trouble(_Words, frozen=True):
-    """Something that somebody did wrongly, how often, and when last (Unix time)."""
-
-    what: str
-    count: int
-    last_unix_s: int
-
-
-class LinkState(_Words, frozen=True):
-    """`endpoint` is where packets to it go on the underlay, or empty; `address` its link address; `why` says what keeps
-    the link down.
-    """
-
-    node_id: NodeId
-    kind: Kind
-    device: str
-    address: str
-    endpoint: str
-    is_up: bool
-    latency_s: float
-    loss: float
-    mtu: int
-    why: str = ""
-
-
-class RouteState(_Words, frozen=True):
-    """A label: the neighbour towards each end, None where this node is that end. `mtu` is the packets' on its links;
-    `idle_s` how long nothing has passed.
-    """
-
-    route: str
-    initiator_side: NodeId | None
-    responder_side: NodeId | None
-    mtu: int
-    idle_s: float
-
-
-class PathState(_Words, frozen=True):
-    """A way of a session: `route` is empty for the direct one; `nodes` from end to end, as the manager told them."""
-
-    route: str
-    nodes: tuple[NodeId, ...]
-    address: str
-    is_active: bool
-    is_up: bool
-    latency_s: float
-    loss: float
-    mtu: int
-
-
-class SessionState(_Words, frozen=True):
-    """`received` and `sent` are WireGuard's own figures, in bytes; `handshake_s` the last one's Unix time, or 0."""
-
-    node_id: NodeId
-    address: str
-    is_initiator: bool
-    services: tuple[str, ...]
-    policy: Policy
-    paths: tuple[PathState, ...]
-    mtu: int
-    switches: int
-    opened_unix_s: int
-    handshake_s: int = 0
-    received: int = 0
-    sent: int = 0
-
-
-class ServiceState(_Words, frozen=True):
-    node_id: NodeId
-    name: str
-    address: str
-    port: int
-    open_to: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-
-
-class MeterRow(_Words, frozen=True):
-    """What this hop forwarded of a route towards one end; `payload` is that of the outer packets: bytes - 48 each."""
-
-    route: str
-    device: str
-    towards: Literal["initiator", "responder"]
-    packets: int
-    bytes: int
-    payload: int
-
-
-class EndRow(_Words, frozen=True):
-    """What WireGuard counted for a session whose end is here, over all its ways."""
-
-    node_id: NodeId
-    routes: tuple[str, ...]
-    received: int
-    sent: int
-
-
-class Pet(_Words, frozen=True):
-    name: str
-    node_id: NodeId
-    address: str
 
 
 # answered
@@ -343,6 +292,20 @@ class Connected(_Answer, frozen=True, tag="connected"):
     mtu: int
 
 
+class Carried(_Answer, frozen=True, tag="carried"):
+    """`mtu` is of the packets in the session as it is now; `fwmark` that of the mesh's own packets on the underlay."""
+
+    device: str
+    mtu: int
+    fwmark: int
+
+
+class Vouched(_Answer, frozen=True, tag="vouched"):
+    """Read by `vouching.read_vouched`."""
+
+    signed: bytes
+
+
 class Resolved(_Answer, frozen=True, tag="resolved"):
     """`by` tells a name of this node's own from one that the manager vouches for."""
 
@@ -383,6 +346,8 @@ Answer = (
     | Metered
     | Published
     | Connected
+    | Carried
+    | Vouched
     | Resolved
     | Pets
     | Seen

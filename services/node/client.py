@@ -68,6 +68,11 @@ class NodeClient:
                 raise
         return read_answer(line, kind)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the node has closed the connection, or nobody has opened it."""
+        return self._reader is None or self._reader.at_eof()
+
     async def wait_gone(self) -> None:
         """Until the node closes the connection, and with it ends what was published. Ask nothing meanwhile."""
         async with self._turn:

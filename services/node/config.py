@@ -8,7 +8,8 @@ probe_port: 51822                  endpoints: ["198.51.100.7:51820"]   announced
 relays: false                      host: workstation | board     a board drops what is not let in, see `rules`
 ram: /run/skywire/node             outside: [tcp/22]             on a board: open to the world outside the mesh
 card: …/skywire/node               resolver: "127.0.0.153:5353"  answers for <name>.sky; none where it is empty
-socket: /run/skywire/node.sock
+socket: /run/skywire/node.sock     tunnel_users: [skywire-vpn]      may carry networks, besides root
+                                   key_users: {messenger: [skywire-messenger]}   may have keys vouched for
 """
 
 from __future__ import annotations
@@ -146,6 +147,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Host = Host.WORKSTATION
     outside: tuple[Outside, ...] = (Outside("tcp/22"),)
     resolver: str = ""
+    tunnel_users: tuple[str, ...] = ()
+    key_users: dict[str, tuple[str, ...]] = {}
 
     def __post_init__(self) -> None:
         ports = [self.link_port, self.session_port, self.probe_port, VXLAN_PORT]

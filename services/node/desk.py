@@ -21,6 +21,7 @@ from services.manager.model import Label, Service
 from services.manager.offer import read_service
 from services.node import api_words as words
 from services.node.api_words import Answer, Request
+from services.node.carrier import Carrier
 from services.node.errors import AwayError, NodeError, RefusedError
 from services.node.members import Members
 from services.node.model import LinkState
@@ -67,12 +68,14 @@ class Desk:
         sessions: Sessions,
         publisher: Publisher,
         members: Members,
+        carrier: Carrier,
         names: Names,
+        vouch: Callable[[str, bytes], bytes],
         status: Callable[[], Awaitable[words.Status]],
     ) -> None:
         self._kernel, self._links, self._labels, self._home = kernel, links, labels, home
         self._sessions, self._publisher, self._members, self._names = sessions, publisher, members, names
-        self._status = status
+        self._carrier, self._vouch_for, self._status = carrier, vouch, status
         self._answers: dict[type, Callable[[Any], Awaitable[Answer]]] = {
             words.GetStatus: self._get_status,
             words.GetLinks: self._get_links,
@@ -87,6 +90,9 @@ class Desk:
             words.Resolve: self._resolve,
             words.SetPet: self._set_pet,
             words.GetPets: self._get_pets,
+            words.Carry: carrier.carry,
+            words.Uncarry: self._uncarry,
+            words.Vouch: self._vouch,
             words.Member: self._let_in,
             words.ManagerPeer: self._let_in,
             words.Unmember: self._let_out,
@@ -96,8 +102,11 @@ class Desk:
     async def answer(self, request: Request) -> Answer:
         return await self._answers[type(request)](request)
 
-    async def withdraw(self, name: str) -> None:
-        await self._publisher.withdraw(name)
+    async def let_go(self, held: words.Publish | words.Carry) -> None:
+        if isinstance(held, words.Publish):
+            await self._publisher.withdraw(held.name)
+        else:
+            await self._carrier.let_go(held)
 
     # what is here
 
@@ -182,6 +191,13 @@ class Desk:
         node_id = await self._names.whom(request.node_id) if request.node_id else ""
         offered = await self._offered(asks.Find(request.name, node_id))
         return words.Services(tuple(_service(one) for one in offered))
+
+    async def _uncarry(self, request: words.Uncarry) -> words.Done:
+        await self._carrier.uncarry(request)
+        return words.Done()
+
+    async def _vouch(self, request: words.Vouch) -> words.Vouched:
+        return words.Vouched(self._vouch_for(request.purpose, request.key))
 
     # names
 

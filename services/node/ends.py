@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from services import __version__
 from services.addresses import session_address
 from services.keys import Identity, NodeId
 from services.manager.ending import end_tasks
+from services.node.access import Access
 from services.node.api import Api
 from services.node.api_words import ManagerState, Status
 from services.node.book import Book
+from services.node.carrier import Carrier
 from services.node.config import Config, read_endpoint
 from services.node.desk import Desk
 from services.node.home import Home
@@ -33,6 +36,7 @@ from services.node.services import Publisher
 from services.node.sessions import Sessions
 from services.node.status import Measured, tell
 from services.node.troubles import Troubles
+from services.node.vouching import vouch
 from services.node.watch import Watch
 
 PETS = "pets.yaml"
@@ -61,14 +65,16 @@ class Ends:
         self.publisher = Publisher(identity, config, book, home, ram)
         self.sessions = Sessions(identity, config, own, book, labels, home, prober, ram, self.publisher, troubles)
         self.members = Members(self._me, config.probe_port, book, prober, ram, self.publisher)
-        names = Names(config.card / PETS, home)
-        desk = Desk(kernel, links, labels, home, self.sessions, self.publisher, self.members, names, self.status)
-        self._api, self._resolver = Api(config.socket, desk), Resolver(names)
+        self.carrier = Carrier(book, self.sessions, ram)
+        names, vouches = Names(config.card / PETS, home), partial(vouch, identity)
+        parts = (self.sessions, self.publisher, self.members, self.carrier, names)
+        desk = Desk(kernel, links, labels, home, *parts, vouches, self.status)
+        self._api, self._resolver = Api(config.socket, desk, Access(config).refusal), Resolver(names)
         self._watch = Watch(self.sessions, self.sessions.change, kernel, labels, prober)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def restore(self) -> None:
-        for part in (self.publisher, self.members, self.sessions):
+        for part in (self.publisher, self.members, self.sessions, self.carrier):
             await part.restore()
 
     async def start(self) -> list[asyncio.Task[None]]:
@@ -87,6 +93,7 @@ class Ends:
         await self._api.close()
         await self._resolver.close()
         await end_tasks(self._tasks)
+        await self.carrier.close()
         await self.publisher.close()
         await self.sessions.close()
 

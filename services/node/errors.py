@@ -67,3 +67,11 @@ class MemberError(NodeError):
 
 class ResolverError(NodeError):
     """Names cannot be answered there."""
+
+
+class CarryError(NodeError):
+    """Networks cannot be carried so; the text says what is wrong."""
+
+
+class VouchError(NodeError):
+    """A key cannot be vouched for so, or the word of another node is not sound."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
@@ -21,6 +22,8 @@ from services.node.own import FWMARK
 CONNECT_WITHIN_S = 4.0
 CHUNK = 1 << 16
 
+Find = Callable[[str], Awaitable[list[str]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Joined:
@@ -31,10 +34,12 @@ class Joined:
     admitted: Admitted
 
 
-async def join(identity: Identity, record: bytes, at: ManagerAt) -> Joined:
-    """Raises AwayError where nobody can be reached, RefusedError where somebody says no."""
+async def join(identity: Identity, record: bytes, at: ManagerAt, find: Find) -> Joined:
+    """`find` tells a host's addresses. Raises AwayError where nobody can be reached, RefusedError where somebody says
+    no.
+    """
     end = NodeEnd(identity, record, at.token, at.id)
-    with contextlib.closing(await _connect(at)) as connection:
+    with contextlib.closing(await _connect(at, find)) as connection:
         address = ip_address(connection.getpeername()[0].partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
@@ -66,11 +71,11 @@ async def _talk(connection: socket.socket, end: NodeEnd, at: ManagerAt) -> Admit
             return admitted
 
 
-async def _connect(at: ManagerAt) -> socket.socket:
+async def _connect(at: ManagerAt, find: Find) -> socket.socket:
     """To the first of the host's addresses that answers."""
     host, port = at.at.split_port()
     reason = "it has no address"
-    for address in await _addresses(host):
+    for address in await find(host):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
@@ -87,18 +92,6 @@ async def _connect(at: ManagerAt) -> socket.socket:
         else:
             return connection
     raise AwayError(f"manager at '{at.at}' cannot be reached: {reason}")
-
-
-async def _addresses(host: str) -> list[str]:
-    """Raises AwayError."""
-    with contextlib.suppress(ValueError):
-        return [str(ip_address(host))]
-    try:
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError) as error:
-        raise AwayError(f"the name of manager '{host}' is not known: {_reason(error)}") from None
-    return [str(place[0]) for *_, place in found]
 
 
 def _reason(error: OSError | TimeoutError) -> str:

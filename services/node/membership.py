@@ -23,6 +23,7 @@ from services.node.config import ManagerAt
 from services.node.errors import AwayError, RefusedError
 from services.node.join import Joined, join
 from services.node.kept import Kept
+from services.node.manager_addresses import ManagerAddresses
 from services.node.nearest import first_of
 from services.node.orders import Orders
 from services.node.own_record import OwnRecord
@@ -44,12 +45,14 @@ class Membership:
         book: Book,
         orders: Orders,
         ram: Kept,
+        card: Kept,
     ) -> None:
         """`places` are the managers of the configuration; `networks` those where managers are looked for."""
         self.places = places
         self._identity, self._me, self._networks = identity, identity.node_id, networks
         self._own, self._book, self._orders, self._ram = own, book, orders, ram
         self.admission = ram.read(_FILE, Admission) if places else None
+        self._addresses = ManagerAddresses(card)
         self._turn = 0
 
     async def restore(self) -> None:
@@ -83,7 +86,8 @@ class Membership:
         self._turn += 1
         try:
             joined = await first_of(
-                [*self.places[turn:], *self.places[:turn]], lambda at: join(self._identity, self._own.signed, at)
+                [*self.places[turn:], *self.places[:turn]],
+                lambda at: join(self._identity, self._own.signed, at, self._addresses.find),
             )
         except (RefusedError, AwayError) as error:
             if self._own.outrun(str(error)):

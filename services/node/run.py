@@ -114,7 +114,7 @@ class Node:
         orders = Orders(identity.node_id, ram, card, self.troubles.note)
         self._undo.push_async_callback(orders.close)
         where = (config.managers, config.link_ranges)
-        self.membership = Membership(identity, *where, self.own, self.book, orders, ram)
+        self.membership = Membership(identity, *where, self.own, self.book, orders, ram, card)
         self.home = Home(identity, self.membership, self.own, self.links, orders)
         register(self.home, self.links, self.labels)
         parts = (self.own, self.kernel, self.book, self.prober, self.links, self.labels, self.home)

@@ -53,6 +53,7 @@ OTHERS_TURN_S = 6.0
 FILE = "session-"
 
 Handler = Callable[[Order], Coroutine[object, object, Reply]]
+Follower = Callable[[NodeId], Coroutine[object, object, None]]
 
 
 class Home(Asker, Protocol):
@@ -91,6 +92,8 @@ class Sessions:
         self._opening: set[NodeId] = set()
         self._again: set[NodeId] = set()
         self._came = asyncio.Condition()
+        self.on_begun: Follower = _nobody
+        self.on_ending: Follower = _nobody
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -295,7 +298,10 @@ class Sessions:
             log.warning("the session with '%s' would not outlive a restart: %s", node_id, error)
         if old is None or old.cluster != session.cluster:
             await self._publisher.take_member(node_id, session.cluster, by=FILE)
-        return await self._book.set(session.owner, session_facts(self._me, session, self._probe_port))
+        report = await self._book.set(session.owner, session_facts(self._me, session, self._probe_port))
+        if old is None:
+            await self.on_begun(node_id)
+        return report
 
     async def change(self, session: Session) -> None:
         """By its pilot, or by what is seen of it."""
@@ -322,6 +328,7 @@ class Sessions:
             self._prober.forget(address, by=FILE)
         self._kept.remove(FILE + node_id)
         await self._publisher.take_member(node_id, "", by=FILE)
+        await self.on_ending(node_id)
         await self._book.set(session.owner, ())
         if session.is_initiator:
             self._spawn(self._opener.close(session.routes))
@@ -359,6 +366,10 @@ class Sessions:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _nobody(_: NodeId) -> None:
+    """Whose own nobody follows."""
 
 
 def _fars(session: Session | None) -> set[IPv6Address]:

@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 
 from services.keys import Identity, new_seed
 from services.node import api as module
+from services.node.access import Access
 from services.node.api import BURST, MAX_OF_ONE, PER_S, Api
 from services.node.api_wire import LineReader, encode, read_answer, read_request
 from services.node.api_words import (
     MAX_LINE,
     Answer,
+    Carry,
     Connect,
     Done,
     GetPets,
@@ -40,6 +42,7 @@ from services.node.api_words import (
     Unmember,
 )
 from services.node.client import NodeClient
+from services.node.config import Config
 from services.node.errors import ApiError, NodeAwayError, NodeError, NodeRefusedError, ServiceError
 from services.node.line import Line
 from tests.services.node.between import until
@@ -75,14 +78,15 @@ class Desk:
                 await asyncio.sleep(3600)
         raise ZeroDivisionError
 
-    async def withdraw(self, name: str) -> None:
-        del self.published[name]
+    async def let_go(self, held: Publish | Carry) -> None:
+        assert isinstance(held, Publish)
+        del self.published[held.name]
 
 
 @asynccontextmanager
 async def served(folder: Path) -> Any:
     desk = Desk()
-    api = Api(folder / "node.sock", desk)
+    api = Api(folder / "node.sock", desk, Access(Config()).refusal)
     await api.start()
     try:
         async with asyncio.timeout(60):
@@ -179,7 +183,7 @@ AS_NOBODY = """import os, sys
 sys.path[:0] = [{root!r}]
 from pathlib import Path
 from services.node.line import ask_once
-from services.node.api_words import *
+from services.node.api_words import Carried, Carry, Done, GetPets, GetSeen, Member, Pets, Seen, Unmember, Vouch
 from services.node.errors import NodeRefusedError
 os.setgid(65534); os.setuid(65534)
 for request, kind in ((GetPets(), Pets), (Member("x", ()), Done), (Unmember("x"), Done), (GetSeen(), Seen)):

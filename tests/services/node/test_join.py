@@ -20,6 +20,7 @@ from services.node.config import Config, ManagerAt, Place
 from services.node.errors import AwayError, RefusedError
 from services.node.join import join
 from services.node.kept import Kept
+from services.node.manager_addresses import ManagerAddresses
 from services.node.own_record import HIGHEST, OwnRecord
 from tests.services.kernel.hosts import ROOT
 
@@ -27,6 +28,11 @@ ME, MANAGER, STRANGER = (Identity(new_seed()) for _ in range(3))
 RECORD = sign_record(ME, make_record(ME, 1, (), "1"))
 URL = f"nats://[{session_address(MANAGER.node_id)}]:4222"
 MANAGERS_RECORD = sign_record(MANAGER, make_record(MANAGER, 1, ("203.0.113.1:51820",), "1"))
+
+
+async def find(host: str) -> list[str]:
+    return [host]
+
 
 Decide = Callable[[ManagerEnd], bytes]
 
@@ -64,7 +70,7 @@ def joins(decide: Decide, manager: Identity | None = MANAGER) -> Admitted:
     async def main() -> Admitted:
         async with door(decide) as place:
             at = ManagerAt(Place.read_setting(place), manager.node_id if manager is not None else None)
-            (joined,) = await asyncio.gather(join(ME, RECORD, at), return_exceptions=True)
+            (joined,) = await asyncio.gather(join(ME, RECORD, at, find), return_exceptions=True)
         if isinstance(joined, BaseException):
             raise joined
         assert joined.manager == MANAGER.node_id
@@ -99,7 +105,26 @@ def test_silence_and_closed_doors_are_told() -> None:
         joins(lambda _: b"")
     nowhere = ManagerAt(Place.read_setting("127.0.0.1:1"))
     with pytest.raises(AwayError, match="Connection refused"):
-        asyncio.run(join(ME, RECORD, nowhere))
+        asyncio.run(join(ME, RECORD, nowhere, find))
+
+
+def test_a_name_that_does_not_resolve_leads_where_it_last_led(tmp_path: Path) -> None:
+    """Over a restart, and as long as it is so."""
+    gone = "manager.invalid"
+
+    async def found(host: str) -> list[str]:
+        return await ManagerAddresses(Kept(tmp_path)).find(host)
+
+    with pytest.raises(AwayError, match=r"name of manager 'manager\.invalid' is not known"):
+        asyncio.run(found(gone))
+    assert "127.0.0.1" in asyncio.run(found("localhost"))
+    (kept,) = tmp_path.iterdir()
+    kept.write_text(kept.read_text().replace("localhost", gone))
+    assert "127.0.0.1" in asyncio.run(found(gone))
+    assert asyncio.run(found("203.0.113.9")) == ["203.0.113.9"]
+    written = kept.stat().st_mtime_ns
+    asyncio.run(found(gone))
+    assert kept.stat().st_mtime_ns == written
 
 
 # what an admission says

@@ -1,0 +1,43 @@
+"""Who may ask what, of those who reach the node's socket: the kernel says which user is asking."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterable
+
+from services.node.api_words import FOR_MANAGERS, Carry, Request, Uncarry, Vouch
+from services.node.config import Config
+
+
+class Access:
+    def __init__(self, config: Config) -> None:
+        self._tunnel_users, self._key_users = config.tunnel_users, config.key_users
+
+    def refusal(self, uid: int, request: Request) -> str:
+        """Why that user may not ask it, or nothing."""
+        if is_trusted(uid):
+            return ""
+        match request:
+            case Carry() | Uncarry() if uid not in _uids(self._tunnel_users):
+                return "only root and the node's tunnel_users may ask that (add yours in node.yaml)"
+            case Vouch(purpose=purpose) if uid not in _uids(self._key_users.get(purpose, ())):
+                return f"only root and the node's key_users of {purpose[:32]!a} may ask that (add yours in node.yaml)"
+            case _ if isinstance(request, FOR_MANAGERS):
+                return "only root and the node's own user may ask that"
+        return ""
+
+
+def is_trusted(uid: int) -> bool:
+    return uid in {0, os.geteuid()}
+
+
+def _uids(names: Iterable[str]) -> set[int]:
+    """A name that this machine does not know is nobody's."""
+    found = set()
+    for name in names:
+        try:
+            found.add(pwd.getpwnam(name).pw_uid)
+        except KeyError:
+            continue
+    return found
