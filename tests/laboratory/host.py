@@ -1,5 +1,6 @@
-"""One host of a lab: a network namespace with a host name, a /run and an /etc/hosts of its own, kept by a process that
-does nothing; every program enters where that one is. Process ids are the machine's, so that any tool can look at them.
+"""One host of a lab: a network namespace with a host name, a /run, an /etc/hosts and an /etc/resolv.conf of its own,
+kept by a process that does nothing; every program enters where that one is. Process ids are the machine's, so that any
+tool can look at them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ done
 echo "$3" >/proc/sys/net/ipv4/ip_forward
 echo "$1" >/proc/sys/kernel/hostname
 mount -t tmpfs -o mode=755 lab /run
-if [ -e /etc/hosts ]; then mount --bind "$2" /etc/hosts; fi
+for file in hosts resolv.conf; do
+  if [ -e /etc/$file ]; then mount --bind "$2/$file" /etc/$file; fi
+done
 echo ready
 exec cat
 """
@@ -89,9 +92,10 @@ class Host:
         names = {**self.facts.addresses, **{f"{name}.{MESH}": at for name, at in self.facts.mesh.items()}}
         file = self.folder / "hosts"
         file.write_text("127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{at} {n}\n" for n, at in names.items()))
+        (self.folder / "resolv.conf").touch()
         forward = "1" if self.node.role.value == "router" else "0"
         words = ["ip", "netns", "exec", self.namespace, "unshare", "--uts", "sh", "-c", HOLD]
-        words += ["sh", self.name, str(file), forward]
+        words += ["sh", self.name, str(self.folder), forward]
         self._keeper = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )

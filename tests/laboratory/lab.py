@@ -41,7 +41,7 @@ class Lab:
         self.name = make_name(next(_numbers))
         self.notes: list[str] = [STAND_IN] if topology.stand_in else []
         is_real = topology.mesh.kind is MeshKind.NODE
-        self.residents: dict[str, Resident] = draw_residents(topology.hosts) if is_real else {}
+        self.residents: dict[str, Resident] = draw_residents(topology.meshed) if is_real else {}
         self.folder = scratch
         self._hosts: dict[str, Host] = {}
         self._cables: dict[frozenset[str], CableHandle] = {}
@@ -170,7 +170,8 @@ class Lab:
 
     def _await_mesh(self, tell: Tell, *, keep_going: bool) -> None:
         """Until every node has joined and goes by its host's name. Where viscript runs, the first commands the rest."""
-        hosts, managers = self.hosts, self.topology.mesh.managers
+        hosts = [self._hosts[name] for name in self.topology.meshed]
+        managers = self.topology.mesh.managers
         for host in hosts:
             self._await(lambda host=host: not_joined(host), f"'{host.name}' does not join", keep_going)  # type: ignore[misc]
         tell(f"mesh: {len(hosts)} nodes have joined")

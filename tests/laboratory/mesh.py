@@ -21,6 +21,23 @@ NODE = ("node", "run", "--config", "${dir}/node.yaml")
 MANAGER = ("manager", "run", "--config", "${dir}/manager.yaml")
 VISCRIPT = ("viscript", "headless", "--config", "${dir}/config.yaml", "--prefix", "${lab}")
 READY = Ready(By.NOTIFY, within_s=90)
+SERVICES: Mapping[str, dict[str, object]] = {
+    f"meshnet-{name}": {
+        "desc": desc,
+        "daemon": True,
+        "path": f"bin/meshnet-{name}",
+        "default_args": ["run", "--config", f"${{dir}}/{name}.yaml"],
+        "restart": "always",
+        "stop_timeout_s": 20,
+    }
+    for name, desc in {
+        "vpn-server": "VPN server: a way out to the internet for others of the mesh",
+        "vpn-client": "VPN client: this host through a VPN server of the mesh",
+        "socks-server": "SOCKS server: connections to the internet for others of the mesh",
+        "socks-client": "SOCKS client: a proxy on 127.0.0.1:1080, to servers of the mesh",
+        "messenger": "Messenger: text and files to people and boards, by node id",
+    }.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +68,15 @@ def files_of(world: World, host: str) -> dict[str, str]:
     if not world.topology.mesh.plain:
         files["config.yaml"] = _text({"apps": _apps(world, host)})
         files["cluster.yaml"] = _text(_cluster(world, host))
+        files |= {f"{name.removeprefix('meshnet-')}.yaml": "" for name in SERVICES}
     return files
 
 
 def programs_of(topology: Topology) -> tuple[Program, ...]:
     if not topology.mesh.plain:
-        return (Program("viscript", topology.hosts, VISCRIPT, ready=READY),)
+        return (Program("viscript", topology.meshed, VISCRIPT, ready=READY),)
     return (
-        Program("node", topology.hosts, NODE, ready=READY),
+        Program("node", topology.meshed, NODE, ready=READY),
         Program("manager", topology.mesh.managers, MANAGER, ready=READY),
     )
 
@@ -102,6 +120,7 @@ def _apps(world: World, host: str) -> dict[str, object]:
             "default_args": ["127.0.0.1:20000"],
         },
         "mesh": {"desc": "Uses the mesh: start -a mesh links", "path": "bin/node", "default_args": ["status"]},
+        **SERVICES,
         "sh": {"desc": "Any command on this board: start -a sh -c 'ip address'", "path": "/bin/sh"},
     }
     if host in world.managers:
@@ -112,7 +131,7 @@ def _apps(world: World, host: str) -> dict[str, object]:
             "after": ["node"],
             **always,
         }
-    first = world.topology.hosts[0]
+    first = world.topology.meshed[0]
     if host != first:
         words = ["publish", VISCRIPT_SERVICE, str(VISCRIPT_PORT), "--to", world.residents[first].node_id]
         apps["operator-door"] = {
@@ -128,7 +147,7 @@ def _apps(world: World, host: str) -> dict[str, object]:
 def _cluster(world: World, host: str) -> dict[str, object]:
     """The first host commands the others, over the mesh."""
     places = {name: f"[{resident.address}]:{VISCRIPT_PORT}" for name, resident in world.residents.items()}
-    first = world.topology.hosts[0]
+    first = world.topology.meshed[0]
     return {"name": host, "listen": places[host], "operators": [world.residents[first].address], "nodes": places}
 
 

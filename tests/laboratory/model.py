@@ -101,8 +101,9 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """`links` are the networks over which nodes may link, none for all; `wires` those of trusted switches. `plain`: the
-    lab starts node and manager itself; else each host's viscript does.
+    """`links` are the networks over which nodes may link, none for all; `wires` those of trusted switches. `apart` are
+    hosts that know nothing of the mesh. `plain`: the lab starts node and manager itself; else each host's viscript
+    does.
     """
 
     kind: MeshKind = MeshKind.NONE
@@ -110,6 +111,7 @@ class Mesh:
     links: tuple[IPv4Network, ...] = ()
     wires: tuple[IPv4Network, ...] = ()
     plain: bool = False
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,11 @@ class Topology:
     """What a person gets on the first host."""
     hints: tuple[str, ...] = ()
     """What a person may try there, a line each."""
+
+    @property
+    def meshed(self) -> tuple[str, ...]:
+        """The hosts with a node, where the mesh is the real one."""
+        return tuple(host for host in self.hosts if host not in self.mesh.apart)
 
     @property
     def stand_in(self) -> bool:

@@ -7,13 +7,14 @@
     routers: {gate: {inside: rack, outside: internet, nat: symmetric}}
     sites: {rack: {boards: 8, prefix: pi, nat: port-restricted, internet: internet}}
     graph: {kind: random, hosts: 20, prefix: n, degree: 3, seed: 7}
-    mesh: stand-in, or node, or {managers: [a], links: [10.128.0.0/9], wires: [192.168.1.0/24], plain: true}
+    mesh: stand-in, or node, or {managers: [a], links: [10.128.0.0/9], wires: [192.168.1.0/24], plain: true, apart: [b]}
     programs: {name: {hosts: ["pi-*"], argv: [...], env: {...}, files: {...}, ready: notify}}
     shell: [viscript]
     hints: ["node links"]
 
 `back` of a cable is the way from the second to the first, where it differs. A site's router is `<site>-gate`. Members
-of a switch are patterns as of file names. With `mesh: node` the first host has the manager, unless others are named.
+of a switch are patterns as of file names. With `mesh: node` the first host has the manager, unless others are named;
+those `apart` have no node.
 """
 
 from __future__ import annotations
@@ -133,13 +134,17 @@ class _Parser:
         if isinstance(node, yaml.ScalarNode):
             kind, keys = read.one_of(node, "mesh", MeshKind), {}
         else:
-            kind, keys = MeshKind.NODE, read.mapping(node, "mesh", {"managers", "links", "wires", "plain"})
+            kind, keys = MeshKind.NODE, read.mapping(node, "mesh", {"managers", "apart", "links", "wires", "plain"})
         if kind is not MeshKind.NODE:
             return Mesh(kind)
-        named = [host for item in self._items(keys, "managers") for host in self._matching(item, "managers")]
+        named, apart = (
+            [host for item in self._items(keys, key) for host in self._matching(item, key)]
+            for key in ("managers", "apart")
+        )
         return Mesh(
             kind,
             managers=tuple(host for host in self._hosts if host in named) or tuple(self._hosts[:1]),
+            apart=tuple(host for host in self._hosts if host in apart),
             links=tuple(read.subnet(item, "links") for item in self._items(keys, "links")),
             wires=tuple(read.subnet(item, "wires") for item in self._items(keys, "wires")),
             plain="plain" in keys and read.boolean(keys["plain"], "plain"),

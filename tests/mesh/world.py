@@ -128,7 +128,7 @@ class World:
         return time.monotonic() - begin
 
     def wait_joined(self, *names: str) -> None:
-        for name in names or self.lab.topology.hosts:
+        for name in names or self.lab.topology.meshed:
             self.wait(lambda name=name: self.status(name).is_connected, f"'{name}' has joined")  # type: ignore[misc]
 
     def wait_cables(self) -> None:
