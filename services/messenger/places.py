@@ -8,6 +8,7 @@ from pathlib import Path
 from services.node import places as node_places
 
 SOCKET_VARIABLE = "MESSENGER_SOCKET"
+SOCKET = "messenger.sock"
 
 
 def usual_config() -> Path:
@@ -20,6 +21,10 @@ def usual_folder() -> Path:
 
 
 def usual_socket() -> Path:
-    """Also MESSENGER_SOCKET, for whoever looks for the messenger."""
+    """Also MESSENGER_SOCKET, for whoever looks for the messenger; the board's where one's own is not there."""
     told = os.environ.get(SOCKET_VARIABLE)
-    return Path(told) if told else node_places.usual_ram().with_name("messenger") / "messenger.sock"
+    if told:
+        return Path(told)
+    own = node_places.usual_ram().with_name("messenger") / SOCKET
+    board = node_places.ROOT_RUN / "messenger" / SOCKET
+    return board if board.exists() and not own.exists() else own

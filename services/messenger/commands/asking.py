@@ -1,0 +1,40 @@
+"""How the commands ask and tell: common options, lines for people, words as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from services.messenger.line import ask_once
+
+T = TypeVar("T", bound=msgspec.Struct)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_socket = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    envvar="MESSENGER_SOCKET",
+    help="The messenger's socket (also MESSENGER_SOCKET).",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+def asking(command: Command) -> Command:
+    """The options that every command here has."""
+    return _socket(_json(command))
+
+
+def ask(request: msgspec.Struct, kind: type[T], socket: Path | None) -> T:
+    return ask_once(request, kind, socket)
+
+
+def tell(words: object, as_json: bool, render: Callable[[], Iterable[str]]) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(words).decode())
+        return
+    for line in render():
+        click.echo(line)

@@ -1,0 +1,271 @@
+"""The messenger's answers as lines of 80 columns, for the command line and viscript's shell. Pure; what others wrote
+steers no terminal, and each empty table says what to do next.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import time
+from collections.abc import Iterable, Sequence
+
+from services.messenger.api_words import (
+    Contacts,
+    Conversations,
+    FileState,
+    Groups,
+    Mailboxes,
+    Message,
+    Status,
+)
+
+WIDTH = 80
+SHORT = 12
+SHORT_FILE = 8
+
+_STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of what follows."""
+
+STATES = {
+    "waiting": "waiting",
+    "boxed": "in a mailbox",
+    "delivered": "delivered",
+    "read": "read",
+    "failed": "not sent",
+    "unread": "new",
+}
+
+
+def tame(text: str) -> str:
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def line(text: str) -> str:
+    """The same as one line."""
+    return " ".join(tame(text).split())
+
+
+def cut(text: str, width: int) -> str:
+    text = line(text)
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def name_of(node_id: str, name: str) -> str:
+    return name or node_id[:SHORT]
+
+
+# messages
+
+
+def message_lines(message: Message, *, with_whom: bool = False) -> list[str]:
+    """A time, who, and the text, set in under one another; what is one's own with how far it has come."""
+    who = "me" if message.is_mine else name_of(message.sender, message.name)
+    if message.kind == "notice":
+        who = f"({line(message.topic)})"
+    if with_whom and message.conversation.startswith("group:"):
+        who = f"{who} in a group"
+    head = f"{_clock(message.kept_unix_s)} {line(who)}: "
+    said = [row for text in _text_of(message).split("\n") for row in textwrap.wrap(text, WIDTH - 6) or [""]]
+    first, *others = said
+    if len(head) + len(first) > WIDTH:
+        first, others = "", said
+    return [f"{head}{first}".rstrip(), *(f"      {row}".rstrip() for row in others), *_fate(message)]
+
+
+def _text_of(message: Message) -> str:
+    text = tame(message.text).strip("\n")
+    if message.file is not None:
+        file = message.file
+        text = f"file {file.id[:SHORT_FILE]} '{line(file.name)}', {size(file.size)}, {stage(file)}"
+    return text
+
+
+def _fate(message: Message) -> list[str]:
+    if not message.is_mine or message.kind == "notice" or message.state == "delivered":
+        return []
+    there = [one for one in message.receipts if one.state in {"delivered", "read"}]
+    of_all = f" ({len(there)} of {len(message.receipts)} have it)" if message.receipts else ""
+    why = f": {line(message.why)}" if message.why else ""
+    return textwrap.wrap(
+        f"[{STATES[message.state]}{of_all}{why}]", WIDTH - 6, initial_indent=" " * 6, subsequent_indent=" " * 7
+    )
+
+
+def history_lines(messages: Iterable[Message], nothing: str, *, with_whom: bool = False) -> list[str]:
+    """Under the days they came on."""
+    lines: list[str] = []
+    day = ""
+    for message in messages:
+        if (came := time.strftime("%A, %d %B %Y", time.localtime(message.kept_unix_s))) != day:
+            lines += [f"-- {came}"]
+            day = came
+        lines += message_lines(message, with_whom=with_whom)
+    return lines or [nothing]
+
+
+def inbox_lines(conversations: Conversations, unread: Sequence[Message]) -> list[str]:
+    """What is unread, under the conversations it is in; then how the others stand."""
+    lines: list[str] = []
+    for one in conversations.conversations:
+        news = [message for message in unread if message.conversation == one.id]
+        if one.unread:
+            whom = line(name_of(one.id, one.name))
+            lines += [f"{whom}: {one.unread} new", *(f"  {row}"[:WIDTH] for row in _few(news, one.unread))]
+    waiting = sum(one.waiting for one in conversations.conversations)
+    if not lines:
+        lines = ["nothing new (older: meshnet-messenger history WHO)"]
+    if waiting:
+        lines += [f"{waiting} of your messages wait until they can be delivered (see: contacts)"]
+    return lines
+
+
+def _few(news: Sequence[Message], count: int) -> list[str]:
+    rows = [row for message in news for row in message_lines(message)]
+    return [*rows, f"… and {count - len(news)} more"] if count > len(news) else rows
+
+
+# tables
+
+
+def contacts_lines(contacts: Contacts) -> list[str]:
+    return table(
+        ("NAME", "NODE", "NAMED BY", "STATE", " NEW"),
+        (
+            (
+                cut(one.name or "-", 20),
+                one.node_id[:SHORT],
+                one.by or "-",
+                _presence(one.is_online, one.heard_unix_s) + (", blocked" if one.is_blocked else ""),
+                str(one.unread or "-"),
+            )
+            for one in contacts.contacts
+        ),
+        "no contacts: name a node (meshnet-messenger contacts set NODE-ID NAME), or write to one by its id",
+    )
+
+
+def files_lines(files: Iterable[FileState], names: dict[str, str]) -> list[str]:
+    """`names` by node id."""
+    return table(
+        ("FILE", "NAME", " SIZE", "WITH", "STATE"),
+        (
+            (
+                one.id[:SHORT_FILE],
+                cut(one.name, 24),
+                size(one.size),
+                cut(("to " if one.is_mine else "from ") + name_of(one.node_id, names.get(one.node_id, "")), 18),
+                cut(stage(one), 22),
+            )
+            for one in files
+        ),
+        "no files: send one with send-file WHO PATH",
+    )
+
+
+def groups_lines(groups: Groups, own_id: str) -> list[str]:
+    return table(
+        ("GROUP", "NAME", "OWNER", "MEMBERS"),
+        (
+            (
+                one.id.removeprefix("group:")[:SHORT_FILE],
+                cut(one.name, 20),
+                "me" if one.owner == own_id else cut(_member(one.owner, {m.node_id: m.name for m in one.members}), 14),
+                cut(", ".join(name_of(m.node_id, m.name) for m in one.members) if one.is_member else "(left)", 30),
+            )
+            for one in groups.groups
+        ),
+        "no groups: make one with meshnet-messenger groups make NAME WHO…",
+    )
+
+
+def mailboxes_lines(boxes: Mailboxes) -> list[str]:
+    mine = [
+        f"{name_of(one.node_id, one.name)} keeps for this node"
+        if one.is_agreed
+        else f"{name_of(one.node_id, one.name)} was asked to keep for this node"
+        + (f": {line(one.why)}" if one.why else "")
+        for one in boxes.mine
+    ]
+    kept = [
+        f"this node keeps for {name_of(one.node_id, one.name)}: {one.items} items, {size(one.bytes)} of "
+        f"{size(one.quota_bytes)}, each for {one.keep_s // 86400} days at most"
+        for one in boxes.kept
+    ]
+    return [row for text in (*mine, *kept) for row in textwrap.wrap(tame(text), WIDTH)] or [
+        "no mailboxes: let a third node offer one (there: mailbox offer WHO), then take it (mailbox ask THAT-NODE)"
+    ]
+
+
+def status_lines(status: Status) -> list[str]:
+    rows = (
+        ("state", status.summary),
+        ("node", status.node_id),
+        ("contacts", f"{status.contacts}, {status.online} of them reached now; {status.groups} groups"),
+        ("messages", f"{status.messages}, {status.unread} unread, {status.waiting} waiting to be delivered"),
+        ("files", f"{status.moving} on their way"),
+        ("disk", f"{size(status.store_bytes)}, for others {size(status.kept_bytes)}"),
+        *(
+            (("refused", ", ".join(f"{line(why)}: {count}" for why, count in status.refused.items())),)
+            if status.refused
+            else ()
+        ),
+    )
+    return [row for name, text in rows for row in _pair(name, tame(text))]
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], nothing: str) -> list[str]:
+    """Columns as wide as their longest; titles that begin with a space are of numbers, set to the right."""
+    cells = [tuple(titles), *(tuple(tame(cell) for cell in row) for row in rows)]
+    if len(cells) == 1:
+        return textwrap.wrap(nothing, WIDTH)
+    widths = [max(len(row[column].strip()) for row in cells) for column in range(len(titles))]
+    return [
+        "  ".join(
+            cell.strip().rjust(width) if title.startswith(" ") else cell.ljust(width)
+            for cell, width, title in zip(row, widths, titles, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def size(count: int) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 10_000:
+            return f"{count} {unit}"
+        count //= 1000
+    return f"{count} TB"
+
+
+def stage(file: FileState) -> str:
+    """In a word or two; `offered` is told from the side of who must say something."""
+    share = f"{100 * file.done_bytes // file.size} %" if file.size else "0 %"
+    match file.stage:
+        case "offered":
+            return "offered" if file.is_mine else "wants your word"
+        case "moving":
+            return f"{share} there" if file.is_mine else f"{share} here"
+        case "waiting":
+            return f"waits at {share}"
+        case _:
+            return f"{file.stage}: {line(file.why)}" if file.why else file.stage
+
+
+def _presence(is_online: bool, heard_unix_s: float) -> str:
+    if is_online:
+        return "there"
+    if not heard_unix_s:
+        return "not reached yet"
+    return f"away since {time.strftime('%d %b %H:%M', time.localtime(heard_unix_s))}"
+
+
+def _clock(unix_s: float) -> str:
+    return time.strftime("%H:%M", time.localtime(unix_s))
+
+
+def _member(node_id: str, names: dict[str, str]) -> str:
+    return name_of(node_id, names.get(node_id, ""))
+
+
+def _pair(name: str, text: str) -> list[str]:
+    lines = textwrap.wrap(text, WIDTH - 11, break_on_hyphens=False) or [""]
+    return [f"{name if not number else '':<11}{row}".rstrip() for number, row in enumerate(lines)]
