@@ -1,4 +1,4 @@
-"""The door to the routes: many at a time, each with its own answer. Only routes with our protocol number are seen."""
+"""The door to the routes: many at a time, each with its own answer. Only routes with its protocol number are seen."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ _u32 = struct.Struct("=I")
 
 
 class Fib:
-    def __init__(self) -> None:
-        self._socket = NetlinkSocket(ROUTING)
+    def __init__(self, protocol: int = PROTOCOL) -> None:
+        """`protocol` tells whose routes are meant; others are neither seen nor changed."""
+        self._socket, self._protocol = NetlinkSocket(ROUTING), protocol
 
     def close(self) -> None:
         self._socket.close()
@@ -37,7 +38,7 @@ class Fib:
                 bodies = self._socket.dump(GET, _message.pack(family, *[0] * 8))
             except OSError as error:
                 raise DoorError(f"cannot read the routes: {os.strerror(error.errno or 0)}") from error
-            yield from (route for body in bodies if (route := _parse(body)) is not None)
+            yield from (route for body in bodies if (route := _parse(body, self._protocol)) is not None)
 
     def change(self, changes: Sequence[Change]) -> list[str | None]:
         """For each change what went wrong, or None. A route that is gone already counts as removed."""
@@ -54,7 +55,9 @@ class Fib:
                 continue
             indexes[route.device] = index
             put = isinstance(change, Put)
-            asked.append((place, (NEW if put else DELETE, CREATE | REPLACE if put else 0, _body(route, index))))
+            asked.append(
+                (place, (NEW if put else DELETE, CREATE | REPLACE if put else 0, _body(route, index, self._protocol)))
+            )
         numbers = self._socket.send([message for _, message in asked])
         for (place, _), number in zip(asked, numbers, strict=True):
             if number and not (number == errno.ESRCH and not isinstance(changes[place], Put)):
@@ -62,11 +65,11 @@ class Fib:
         return answers
 
 
-def _body(route: Route, index: int) -> bytes:
+def _body(route: Route, index: int, protocol: int) -> bytes:
     family = socket.AF_INET if route.destination.version == 4 else socket.AF_INET6
     scope = LINK_SCOPE if family == socket.AF_INET and route.via is None else UNIVERSE
     parts = [
-        _message.pack(family, route.destination.prefixlen, 0, 0, 0, PROTOCOL, scope, UNICAST, 0),
+        _message.pack(family, route.destination.prefixlen, 0, 0, 0, protocol, scope, UNICAST, 0),
         attribute(DESTINATION, route.destination.network_address.packed),
         attribute(DEVICE, _u32.pack(index)),
         attribute(TABLE, _u32.pack(route.table)),
@@ -84,9 +87,9 @@ def _body(route: Route, index: int) -> bytes:
     return b"".join(parts)
 
 
-def _parse(body: bytes) -> Route | None:
+def _parse(body: bytes, ours: int) -> Route | None:
     family, prefix, _, _, _, protocol, _, _, _ = _message.unpack_from(body)
-    if protocol != PROTOCOL:
+    if protocol != ours:
         return None
     found = {kind: bytes(value) for kind, value in attributes(body, _message.size)}
     try:
