@@ -23,3 +23,11 @@ class KeptError(VpnError):
 
 class AskError(VpnError):
     """A question to the running program has no answer; the text says why."""
+
+
+class TunnelError(VpnError):
+    """There is no tunnel by that server just now; the text says why."""
+
+
+class ResolverError(VpnError):
+    """The machine's resolver cannot be set, or not be set back."""

@@ -1,0 +1,1 @@
+"""What keeps packets in when the tunnel is not there: rules of the kernel that no process owns."""
