@@ -85,3 +85,15 @@ class NotForwardedError(ViscriptError):
     """Another board asked this one to ask further boards."""
 
     code = "not-forwarded"
+
+
+class ServiceAwayError(ViscriptError):
+    """A service that a command asks does not run on this board."""
+
+    code = "service-away"
+
+
+class RefusedError(ViscriptError):
+    """A service said no, in these words."""
+
+    code = "refused"

@@ -1,16 +1,32 @@
-"""The errors of the messenger; one root, each with the sentence to show."""
+"""The messenger's errors; one root, each with the sentence to show."""
 
 
 class MessengerError(Exception):
-    """Root of the errors here. `asked_wrongly` where the same question can never be answered."""
+    """Root of the errors here."""
 
-    asked_wrongly = False
+
+class ApiError(MessengerError):
+    """What came over the messenger's socket is not what is said there."""
+
+
+class MessengerAwayError(MessengerError):
+    """No messenger answers at the socket. `what` is the sentence without the next step."""
+
+    def __init__(self, what: str, step: str = "") -> None:
+        super().__init__(f"{what} ({step})" if step else what)
+        self.what = what
+
+
+class MessengerRefusedError(MessengerError):
+    """The messenger that was asked over its socket said no, in these words."""
+
+    def __init__(self, why: str, *, asked_wrongly: bool = False) -> None:
+        super().__init__(why)
+        self.asked_wrongly = asked_wrongly
 
 
 class AskedWronglyError(MessengerError):
     """What was asked names something that is not there, or cannot be."""
-
-    asked_wrongly = True
 
 
 class WireError(MessengerError):
@@ -22,7 +38,7 @@ class StoreError(MessengerError):
 
 
 class PeerKeyError(MessengerError):
-    """The messenger's key, or a peer's, is not what it must be."""
+    """A messenger's key is missing, or is not vouched for by its node."""
 
 
 class NotTakenError(MessengerError):
@@ -36,19 +52,3 @@ class NotTakenError(MessengerError):
 
 class UnreachableError(MessengerError):
     """A peer cannot be reached now."""
-
-
-class ApiError(MessengerError):
-    """What came over the messenger's socket is not what is said there."""
-
-
-class MessengerAwayError(MessengerError):
-    """No messenger answers at the socket."""
-
-
-class MessengerRefusedError(MessengerError):
-    """The messenger that was asked over its socket said no, in these words."""
-
-    def __init__(self, why: str, *, asked_wrongly: bool = False) -> None:
-        super().__init__(why)
-        self.asked_wrongly = asked_wrongly

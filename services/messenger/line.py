@@ -170,4 +170,4 @@ def away(path: Path, error: OSError) -> MessengerAwayError:
     if isinstance(error, PermissionError):
         return MessengerAwayError(f"may not speak to the messenger at '{path}': be root, or of the socket's group")
     reason = error.strerror or str(error)
-    return MessengerAwayError(f"no messenger answers at '{path}': {reason} (is it running? meshnet-messenger run)")
+    return MessengerAwayError(f"no messenger answers at '{path}': {reason}", "is it running? meshnet-messenger run")

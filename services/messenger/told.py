@@ -103,8 +103,8 @@ def history_lines(messages: Iterable[Message], nothing: str, *, with_whom: bool 
     return lines or [nothing]
 
 
-def inbox_lines(conversations: Conversations, unread: Sequence[Message]) -> list[str]:
-    """What is unread, under the conversations it is in; then how the others stand."""
+def inbox_lines(conversations: Conversations, unread: Sequence[Message], older: str) -> list[str]:
+    """What is unread, under the conversations it is in; then what waits. `older`: the command that shows the rest."""
     lines: list[str] = []
     for one in conversations.conversations:
         news = [message for message in unread if message.conversation == one.id]
@@ -113,7 +113,7 @@ def inbox_lines(conversations: Conversations, unread: Sequence[Message]) -> list
             lines += [f"{whom}: {one.unread} new", *(f"  {row}"[:WIDTH] for row in _few(news, one.unread))]
     waiting = sum(one.waiting for one in conversations.conversations)
     if not lines:
-        lines = ["nothing new (older: meshnet-messenger history WHO)"]
+        lines = [f"nothing new (what was said before: {older})"]
     if waiting:
         lines += [f"{waiting} of your messages wait until they can be delivered (see: contacts)"]
     return lines
@@ -140,7 +140,7 @@ def contacts_lines(contacts: Contacts) -> list[str]:
             )
             for one in contacts.contacts
         ),
-        "no contacts: name a node (meshnet-messenger contacts set NODE-ID NAME), or write to one by its id",
+        "no contacts yet: name a node (contacts set NODE-ID NAME), or write to one by its id (msg NODE-ID TEXT)",
     )
 
 
@@ -158,7 +158,7 @@ def files_lines(files: Iterable[FileState], names: dict[str, str]) -> list[str]:
             )
             for one in files
         ),
-        "no files: send one with send-file WHO PATH",
+        "no files yet: send one with send-file WHO PATH",
     )
 
 
@@ -174,7 +174,7 @@ def groups_lines(groups: Groups, own_id: str) -> list[str]:
             )
             for one in groups.groups
         ),
-        "no groups: make one with meshnet-messenger groups make NAME WHO…",
+        "no groups yet: make one with meshnet-messenger groups make NAME WHO…",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ from prompt_toolkit.completion import Completer, Completion
 
 from viscript.api.model import Apps, AskSelf, ListConfigured, ListNodes, ListRunning, Nodes, RunningApps, SelfReport
 from viscript.errors import ViscriptError
+from viscript.shell import manager, messenger
 from viscript.shell.commands import BY_NAME, TABLE
 from viscript.shell.model import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
@@ -26,7 +28,18 @@ FRESH_S = 2.0
 """Seconds for which names and ids asked for a completion are good for the next one."""
 
 LEVELS = ("debug", "info", "warning", "error")
-VALUED_FLAGS = frozenset({"-n"})
+WORDS: dict[Word, tuple[str, ...]] = {
+    Word.LEVEL: LEVELS,
+    Word.FILE_ACT: ("accept", "refuse", "save"),
+    Word.PEER_ACT: ("accept", "refuse"),
+}
+SERVICES: dict[Word, Callable[[], Choices]] = {
+    Word.CONTACT: messenger.names,
+    Word.FILE: messenger.files,
+    Word.PEER: manager.peers,
+}
+VALUED_FLAGS = frozenset({"-n", "--at"})
+MOST_FILES = 200
 
 
 class Names(Completer):
@@ -50,11 +63,15 @@ class Names(Completer):
             return _commands() if not words else []
         if typed.startswith("-"):
             return [(flag, command.usage) for flag in command.flags if flag not in words]
-        expected = find_expected(command, words)
+        return self._choose_argument(find_expected(command, words), words, typed)
+
+    def _choose_argument(self, expected: Word | None, words: list[str], typed: str) -> Choices:
         if expected is Word.APP_ID and typed.startswith("@"):
             return [(f"@{name}/", address) for name, address in self._ask(Word.NODE) if name != "all"]
         if expected is Word.OWN_COMMAND:
             return self._ask_app(words[0])
+        if expected is Word.PATH:
+            return _paths(typed)
         return self._ask(expected) if expected is not None else []
 
     def _ask_app(self, app_id: str) -> Choices:
@@ -83,8 +100,10 @@ class Names(Completer):
                 return [*((node.name, node.address) for node in nodes), ("all", "every board")]
             case Word.TOPIC:
                 return [*_commands(), *self._ask(Word.APP)]
+            case Word.COMMAND:
+                return _commands()
             case _:
-                return _commands() if word is Word.COMMAND else [(level, "") for level in LEVELS]
+                return SERVICES[word]() if word in SERVICES else [(choice, "") for choice in WORDS.get(word, ())]
 
 
 def find_typed(words: list[str]) -> tuple[Command | None, list[str]]:
@@ -107,3 +126,18 @@ def find_expected(command: Command, words: list[str]) -> Word | None:
 
 def _commands() -> Choices:
     return [(command.names[0], command.summary) for command in TABLE]
+
+
+def _paths(typed: str) -> Choices:
+    """What lies there; a folder ends in a slash."""
+    folder, _, begun = typed.rpartition("/")
+    try:
+        found = sorted(
+            f"{entry.name}/" if entry.is_dir() else entry.name
+            for entry in os.scandir(f"{folder}/" if "/" in typed else ".")
+            if entry.name.startswith(begun) and (begun or not entry.name.startswith("."))
+        )
+    except OSError:
+        return []
+    before = typed[: len(typed) - len(begun)]
+    return [(f"{before}{name}", "") for name in found[:MOST_FILES] if name.isprintable() and " " not in name]

@@ -25,6 +25,12 @@ class Word(enum.Enum):
     TOPIC = "command or app"
     LEVEL = "log level"
     OWN_COMMAND = "command of that app"
+    CONTACT = "whom messages go to"
+    FILE = "file from another"
+    FILE_ACT = "what to do with a file"
+    PATH = "path"
+    PEER = "other cluster"
+    PEER_ACT = "what to do with a cluster"
 
 
 class Act(enum.Enum):

@@ -23,4 +23,4 @@ def command(socket: Path | None, as_json: bool) -> None:
     conversations = ask(GetConversations(), Conversations, socket)
     unread = ask(GetHistory(unread=True), Messages, socket).messages
     words = {"conversations": conversations.conversations, "unread": unread}
-    tell(msgspec.to_builtins(words), as_json, lambda: inbox_lines(conversations, unread))
+    tell(msgspec.to_builtins(words), as_json, lambda: inbox_lines(conversations, unread, "history WHO"))

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import secrets
 import sys
-import threading
 from pathlib import Path
 
 import click
 
-from services.messenger.api_words import Changed, GetHistory, Message, Messages, Send, Sent, Watch
+from services.messenger.api_words import Send, Sent
 from services.messenger.commands.asking import ask, asking, tell
-from services.messenger.errors import MessengerAwayError
-from services.messenger.line import Line
+from services.messenger.sending import THERE, send_and_wait
 from services.messenger.told import STATES
-
-THERE = ("delivered", "read")
-SETTLED = (*THERE, "failed")
 
 
 @click.command()
@@ -38,27 +33,7 @@ def command(whom: str, text: tuple[str, ...], reply_to: str, wait_s: float, sock
     """
     said = sys.stdin.read().rstrip("\n") if text == ("-",) else " ".join(text)
     request = Send(whom, said, reply_to, once=secrets.token_hex(16))
-    message = _send_and_wait(request, wait_s, socket) if wait_s else ask(request, Sent, socket).message
+    message = send_and_wait(request, wait_s, socket) if wait_s else ask(request, Sent, socket).message
     tell(message, as_json, lambda: [] if not wait_s else [STATES[message.state]])
     if wait_s and message.state not in THERE:
         raise click.exceptions.Exit(1)
-
-
-def _send_and_wait(request: Send, wait_s: float, socket: Path | None) -> Message:
-    with Line(socket) as watching, Line(socket) as asking_line:
-        events = watching.watch(Watch(whom=request.whom))
-        next(events)
-        message = asking_line.ask(request, Sent).message
-        end = threading.Timer(wait_s, watching.close)
-        end.start()
-        try:
-            while message.state not in SETTLED:
-                event = next(events)
-                if isinstance(event, Changed) and event.message.number == message.number:
-                    message = event.message
-        except (MessengerAwayError, StopIteration):
-            found = asking_line.ask(GetHistory(request.whom, since=message.number - 1, limit=1), Messages).messages
-            message = found[0] if found else message
-        finally:
-            end.cancel()
-    return message

@@ -1,0 +1,62 @@
+"""`peers`: other clusters, those that ask too; accept or refuse them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from viscript.errors import UsageError
+from viscript.shell.model import Answer, Command, Talk, Word
+
+if TYPE_CHECKING:
+    from services.manager.api_words import PeerRow, Peers
+
+
+def talk(_talk: Talk, words: list[str]) -> Answer:
+    from services.manager.api_words import AnswerPeer, Done, GetPeers, Peers  # noqa: PLC0415 (only when asked)
+    from viscript.shell import manager  # noqa: PLC0415
+
+    match words:
+        case []:
+            pass
+        case [("accept" | "refuse"), manager_id]:
+            manager.ask(AnswerPeer(manager_id, accept=words[0] == "accept"), Done)
+        case _:
+            raise UsageError("peers takes nothing, or 'peers accept <id>', 'peers refuse <id>'")
+    found = manager.ask(GetPeers(), Peers)
+    return show(found)
+
+
+def show(found: Peers) -> Answer:
+    if not found.peers:
+        return Answer(("no other clusters (ask one: peer <manager-id> --at host:port)",), found)
+    from viscript.shell.tables import Grid, lines_of  # noqa: PLC0415 (it loads rich)
+
+    grid = Grid(("CLUSTER", "NAME", "STATE", "THEY MAY USE", "WE MAY USE"), [_row(peer) for peer in found.peers])
+    steps = [
+        f"'{peer.name or peer.manager_id}' wants to peer: peers accept {peer.manager_id[:12]}, or peers refuse …"
+        for peer in found.peers
+        if peer.stage == "asks"
+    ]
+    return Answer((*lines_of(grid), *steps), found)
+
+
+def _row(peer: PeerRow) -> tuple[str, ...]:
+    theirs, ours = (", ".join(names) or "-" for names in (peer.exports, peer.imports))
+    return (peer.manager_id[:12], peer.name or "-", _state(peer), theirs, ours)
+
+
+def _state(peer: PeerRow) -> str:
+    if peer.stage != "peered":
+        told = {"asked": "asked by us", "asks": "asks us"}.get(peer.stage, f"{peer.stage} by them")
+        return f"{told}: {peer.why}" if peer.why else told
+    return "peered" if peer.works else f"peered, no contact: {peer.why or 'not heard yet'}"
+
+
+COMMAND = Command(
+    ("peers",),
+    "peers [accept|refuse <id>]",
+    "List other clusters, let one in or not",
+    "peers accept 31ab…",
+    talk=talk,
+    words=(Word.PEER_ACT, Word.PEER),
+)
