@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from services.messenger.api_words import (
+    GROUP,
     Contacts,
     Conversations,
     FileState,
@@ -22,6 +23,8 @@ from services.messenger.api_words import (
 WIDTH = 80
 SHORT = 12
 SHORT_FILE = 8
+MOST_OF_NAME = 24
+SET_IN = " " * 6
 
 _STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and those that turn the direction of what follows."""
@@ -57,41 +60,51 @@ def name_of(node_id: str, name: str) -> str:
 # messages
 
 
-def message_lines(message: Message, *, with_whom: bool = False) -> list[str]:
-    """A time, who, and the text, set in under one another; what is one's own with how far it has come."""
-    who = "me" if message.is_mine else name_of(message.sender, message.name)
-    if message.kind == "notice":
-        who = f"({line(message.topic)})"
-    if with_whom and message.conversation.startswith("group:"):
-        who = f"{who} in a group"
-    head = f"{_clock(message.kept_unix_s)} {line(who)}: "
-    said = [row for text in _text_of(message).split("\n") for row in textwrap.wrap(text, WIDTH - 6) or [""]]
+def message_lines(message: Message, names: Mapping[str, str] | None = None, width: int = WIDTH) -> list[str]:
+    """A time, who, and the text, set in under one another; what is one's own with how far it has come. `names` of
+    conversations, by id, where messages of several stand together.
+    """
+    head = f"{_clock(message.kept_unix_s)} {_who(message, names)}: "
+    said = [row for text in _text_of(message).split("\n") for row in _wrapped(text, width - len(SET_IN))]
     first, *others = said
-    if len(head) + len(first) > WIDTH:
+    if len(head) + len(first) > width:
         first, others = "", said
-    return [f"{head}{first}".rstrip(), *(f"      {row}".rstrip() for row in others), *_fate(message)]
+    return [f"{head}{first}".rstrip(), *(f"{SET_IN}{row}".rstrip() for row in others), *_fate(message, width)]
+
+
+def _who(message: Message, names: Mapping[str, str] | None) -> str:
+    who = "me" if message.is_mine else cut(name_of(message.sender, message.name), MOST_OF_NAME)
+    if message.kind == "notice":
+        who = f"({cut(message.topic, MOST_OF_NAME)})"
+    if names is None or (message.conversation == message.sender and not message.is_mine):
+        return who
+    there = cut(name_of(message.conversation.removeprefix(GROUP), names.get(message.conversation, "")), MOST_OF_NAME)
+    return f"{who} {'in' if message.conversation.startswith(GROUP) else 'to'} {there}"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """What fits stays as it is: somebody may have set it so."""
+    return [text] if len(text) <= width else textwrap.wrap(text, width) or [""]
 
 
 def _text_of(message: Message) -> str:
-    text = tame(message.text).strip("\n")
-    if message.file is not None:
-        file = message.file
-        text = f"file {file.id[:SHORT_FILE]} '{line(file.name)}', {size(file.size)}, {stage(file)}"
-    return text
+    if message.file is None:
+        return tame(message.text).strip("\n")
+    file = message.file
+    return f"file {file.id[:SHORT_FILE]} '{line(file.name)}', {size(file.size)}, {stage(file)}"
 
 
-def _fate(message: Message) -> list[str]:
+def _fate(message: Message, width: int) -> list[str]:
     if not message.is_mine or message.kind == "notice" or message.state == "delivered":
         return []
     there = [one for one in message.receipts if one.state in {"delivered", "read"}]
     of_all = f" ({len(there)} of {len(message.receipts)} have it)" if message.receipts else ""
     why = f": {line(message.why)}" if message.why else ""
-    return textwrap.wrap(
-        f"[{STATES[message.state]}{of_all}{why}]", WIDTH - 6, initial_indent=" " * 6, subsequent_indent=" " * 7
-    )
+    told = f"[{STATES[message.state]}{of_all}{why}]"
+    return textwrap.wrap(told, width, initial_indent=SET_IN, subsequent_indent=f"{SET_IN} ")
 
 
-def history_lines(messages: Iterable[Message], nothing: str, *, with_whom: bool = False) -> list[str]:
+def history_lines(messages: Iterable[Message], nothing: str, names: Mapping[str, str] | None = None) -> list[str]:
     """Under the days they came on."""
     lines: list[str] = []
     day = ""
@@ -99,8 +112,8 @@ def history_lines(messages: Iterable[Message], nothing: str, *, with_whom: bool 
         if (came := time.strftime("%A, %d %B %Y", time.localtime(message.kept_unix_s))) != day:
             lines += [f"-- {came}"]
             day = came
-        lines += message_lines(message, with_whom=with_whom)
-    return lines or [nothing]
+        lines += message_lines(message, names)
+    return lines or textwrap.wrap(tame(nothing), WIDTH)
 
 
 def inbox_lines(conversations: Conversations, unread: Sequence[Message], older: str) -> list[str]:
@@ -109,19 +122,15 @@ def inbox_lines(conversations: Conversations, unread: Sequence[Message], older: 
     for one in conversations.conversations:
         news = [message for message in unread if message.conversation == one.id]
         if one.unread:
-            whom = line(name_of(one.id, one.name))
-            lines += [f"{whom}: {one.unread} new", *(f"  {row}"[:WIDTH] for row in _few(news, one.unread))]
+            lines += [f"{cut(name_of(one.id, one.name), WIDTH - 20)}: {one.unread} new"]
+            lines += [f"  {row}" for message in news for row in message_lines(message, width=WIDTH - 2)]
+            lines += [f"  … and {one.unread - len(news)} more"] if one.unread > len(news) else []
     waiting = sum(one.waiting for one in conversations.conversations)
     if not lines:
         lines = [f"nothing new (what was said before: {older})"]
     if waiting:
         lines += [f"{waiting} of your messages wait until they can be delivered (see: contacts)"]
     return lines
-
-
-def _few(news: Sequence[Message], count: int) -> list[str]:
-    rows = [row for message in news for row in message_lines(message)]
-    return [*rows, f"… and {count - len(news)} more"] if count > len(news) else rows
 
 
 # tables
@@ -179,21 +188,21 @@ def groups_lines(groups: Groups, own_id: str) -> list[str]:
 
 
 def mailboxes_lines(boxes: Mailboxes) -> list[str]:
-    mine = [
+    lines = [
         f"{name_of(one.node_id, one.name)} keeps for this node"
         if one.is_agreed
-        else f"{name_of(one.node_id, one.name)} was asked to keep for this node"
-        + (f": {line(one.why)}" if one.why else "")
+        else f"{name_of(one.node_id, one.name)} was asked to keep for this node: {one.why or 'no answer yet'}"
         for one in boxes.mine
     ]
-    kept = [
+    lines += [
         f"this node keeps for {name_of(one.node_id, one.name)}: {one.items} items, {size(one.bytes)} of "
-        f"{size(one.quota_bytes)}, each for {one.keep_s // 86400} days at most"
+        f"{size(one.quota_bytes)}, each for {_days(one.keep_s)} at most"
         for one in boxes.kept
     ]
-    return [row for text in (*mine, *kept) for row in textwrap.wrap(tame(text), WIDTH)] or [
+    lines = lines or [
         "no mailboxes: let a third node offer one (there: mailbox offer WHO), then take it (mailbox ask THAT-NODE)"
     ]
+    return [row for text in lines for row in textwrap.wrap(line(text), WIDTH)]
 
 
 def status_lines(status: Status) -> list[str]:
@@ -256,6 +265,11 @@ def _presence(is_online: bool, heard_unix_s: float) -> str:
     if not heard_unix_s:
         return "not reached yet"
     return f"away since {time.strftime('%d %b %H:%M', time.localtime(heard_unix_s))}"
+
+
+def _days(seconds: int) -> str:
+    days = seconds // 86400
+    return "a day" if days == 1 else f"{days} days"
 
 
 def _clock(unix_s: float) -> str:

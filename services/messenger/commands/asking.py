@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from services.messenger.api_words import Conversations, GetConversations
 from services.messenger.line import ask_once
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -38,3 +39,8 @@ def tell(words: object, as_json: bool, render: Callable[[], Iterable[str]]) -> N
         return
     for line in render():
         click.echo(line)
+
+
+def names(socket: Path | None) -> dict[str, str]:
+    """Of conversations, by id."""
+    return {one.id: one.name for one in ask(GetConversations(), Conversations, socket).conversations}

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from services.messenger.api_words import Done, GetHistory, Messages, Read
-from services.messenger.commands.asking import ask, asking, tell
+from services.messenger.commands.asking import ask, asking, names, tell
 from services.messenger.told import history_lines
 
 
@@ -37,6 +37,6 @@ def command(
     """
     messages = ask(GetHistory(whom, since, before, limit, unread), Messages, socket)
     nothing = f"nothing was said with '{whom}' yet (meshnet-messenger msg {whom} …)" if whom else "nothing was said yet"
-    tell(messages, as_json, lambda: history_lines(messages.messages, nothing, with_whom=not whom))
+    tell(messages, as_json, lambda: history_lines(messages.messages, nothing, None if whom else names(socket)))
     if whom and not keep_unread and any(message.state == "unread" for message in messages.messages):
         ask(Read(whom, messages.messages[-1].number), Done, socket)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from services.messenger.api_words import Messages, Search
-from services.messenger.commands.asking import ask, asking, tell
+from services.messenger.commands.asking import ask, asking, names, tell
 from services.messenger.told import history_lines
 
 
@@ -25,4 +25,4 @@ def command(words: tuple[str, ...], whom: str, limit: int, socket: Path | None, 
     """
     messages = ask(Search(" ".join(words), whom, limit), Messages, socket)
     found = tuple(reversed(messages.messages))
-    tell(messages, as_json, lambda: history_lines(found, "no message holds all these words", with_whom=True))
+    tell(messages, as_json, lambda: history_lines(found, "no message holds all these words", names(socket)))
