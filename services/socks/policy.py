@@ -64,7 +64,7 @@ def _read_ports(text: str) -> tuple[int, int]:
 
 class Policy:
     def __init__(self, allow: Iterable[Rule] = (), deny: Iterable[Rule] = ()) -> None:
-        self._allow, self._deny = _Table(allow), _Table(deny)
+        self._allow, self._deny = Table(allow), Table(deny)
 
     def permits(self, address: IpAddress, port: int) -> bool | None:
         """None: since nothing forbids it; so the caller may still find that it is an address of its own."""
@@ -102,7 +102,9 @@ _RANGES6 = [_range(ip_network(text)) for text in _NOT_PUBLIC6]
 _PUBLIC6_RANGE, _NAT64_RANGE = _range(ip_network(_PUBLIC6)), _range(ip_network(_NAT64))
 
 
-class _Table:
+class Table:
+    """Rules made ready to be asked often."""
+
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rows: dict[int, list[tuple[Range, tuple[tuple[int, int], ...]]]] = {4: [], 6: []}
         for rule in rules:

@@ -33,14 +33,22 @@ log = logging.getLogger(__name__)
 
 def read_listen(text: str) -> tuple[str, int]:
     """`address:port` of this machine's loopback: anything else is open to whoever reaches it. Raises StartError."""
+    host, port = read_place(text)
+    if not ip_address(host).is_loopback:
+        raise StartError(f"'{text}' is not of this machine's loopback: leave it out to use the mesh")
+    return host, port
+
+
+def read_place(text: str) -> tuple[str, int]:
+    """Raises StartError."""
     host, _, port = text.rpartition(":")
     try:
         address = ip_address(host.removeprefix("[").removesuffix("]"))
         number = int(port)
     except ValueError:
         raise StartError(f"'{text}' is not address:port, such as 127.0.0.1:1080") from None
-    if not address.is_loopback or not 0 <= number < 65536:
-        raise StartError(f"'{text}' is not of this machine's loopback: leave --listen out to serve the mesh")
+    if not 0 <= number < 65536:
+        raise StartError(f"port {number} is not from 0 to 65535")
     return str(address), number
 
 
