@@ -141,7 +141,7 @@ def contacts_lines(contacts: Contacts) -> list[str]:
         ("NAME", "NODE", "NAMED BY", "STATE", " NEW"),
         (
             (
-                cut(one.name or "-", 20),
+                cut(one.name or "-", 16),
                 one.node_id[:SHORT],
                 one.by or "-",
                 _presence(one.is_online, one.heard_unix_s) + (", blocked" if one.is_blocked else ""),
@@ -160,10 +160,10 @@ def files_lines(files: Iterable[FileState], names: dict[str, str]) -> list[str]:
         (
             (
                 one.id[:SHORT_FILE],
-                cut(one.name, 24),
+                cut(one.name, 19),
                 size(one.size),
                 cut(("to " if one.is_mine else "from ") + name_of(one.node_id, names.get(one.node_id, "")), 18),
-                cut(stage(one), 22),
+                cut(stage(one), 20),
             )
             for one in files
         ),

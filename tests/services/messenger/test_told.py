@@ -183,7 +183,7 @@ def test_nothing_is_wider_than_80_columns_or_steers_a_terminal(
     for lines in (
         history_lines([message, with_file], "", {ALICE: name}),
         inbox_lines(Conversations((Conversation(ALICE, name, 1, 1),)), [message, with_file], "inbox WHO"),
-        contacts_lines(Contacts((Contact(ALICE, name, "vouched", False, is_blocked=True, unread=100),))),
+        contacts_lines(Contacts((Contact(ALICE, name, "vouched", False, 1.0, 9999, is_blocked=True),))),
         files_lines([file(name=name, why=why, stage="failed", size=10**8)], {ALICE: text}),
         groups_lines(Groups((one,)), ME),
         mailboxes_lines(Mailboxes((Mailbox(BOB, name, False, why),), (Kept(ALICE, name, 1, 1, 1, 1),))),
