@@ -4,7 +4,7 @@ from pathlib import Path
 
 from image.emulator.board import Board
 from image.recipe import read_recipe
-from tests.boot import app_rows, guest_pins, light_rows, mesh_rows, recovery, refusals, transcript
+from tests.boot import app_rows, guest_pins, light_rows, mesh_rows, recovery, refusals, service_rows, transcript
 from tests.boot.card import fat_digest, open_card
 from tests.boot.rows import Table
 
@@ -26,6 +26,7 @@ def prove_virt(image: Path, scratch: Path, table: Table) -> None:
         transcript.directory_rows(board, table)
         transcript.admin_rows(board, table)
         mesh_rows.mesh_rows(board, table)
+        service_rows.service_rows(board, table)
         refusals.refusal_rows(board, table)
         guest_pins.pin_rows(board, table)
         recovery.kill_rows(board, table, app)
