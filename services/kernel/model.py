@@ -179,6 +179,7 @@ class Table(StrEnum):
     WIRES6 = "wires6"
     OPEN = "open"
     GRANTED = "granted"
+    FOREIGN = "foreign"
     OUTSIDE = "outside"
     EXITS4 = "exits4"
     EXITS6 = "exits6"
@@ -187,7 +188,9 @@ class Table(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of a set; made by `pair`, `outer`, `wire`, `opened`, `granted`, `outside`, `exit_for`, `gateway`."""
+    """One element of a set; made by `pair`, `outer`, `wire`, `opened`, `granted`, `foreign`, `outside`, `exit_for`,
+    `gateway`.
+    """
 
     table: Table
     value: tuple[str | int, ...]
@@ -286,6 +289,11 @@ def opened(protocol: str, port: int) -> Element:
 def granted(source: IPv6Address, protocol: str, port: int) -> Element:
     """One identity, by its session address, may reach the port on the session address."""
     return Element(Table.GRANTED, (str(source), protocol, port))
+
+
+def foreign(source: IPv6Address) -> Element:
+    """A node of another cluster: what is open to anyone is not open to it."""
+    return Element(Table.FOREIGN, (str(source),))
 
 
 def outside(protocol: str, port: int) -> Element:

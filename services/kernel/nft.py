@@ -23,6 +23,7 @@ ADDRESS_FIRST = {
     Table.WIRES4,
     Table.WIRES6,
     Table.GRANTED,
+    Table.FOREIGN,
     Table.EXITS4,
     Table.EXITS6,
 }

@@ -75,6 +75,7 @@ table inet skywire {
   set wires6 { typeof ip6 saddr . @th,96,24; }
   set open { type inet_proto . inet_service; }
   set granted { type ipv6_addr . inet_proto . inet_service; }
+  set foreign { type ipv6_addr; }
   set outside { type inet_proto . inet_service; }
   set exits4 { type ipv4_addr; }
   set exits6 { type ipv6_addr; }
@@ -151,8 +152,9 @@ table inet skywire {
   chain mesh {
     ct state established,related accept
     meta l4proto ipv6-icmp accept
-    meta l4proto . th dport @open accept
     ip6 saddr . meta l4proto . th dport @granted accept
+    ip6 saddr @foreign counter name refused drop
+    meta l4proto . th dport @open accept
     counter name refused drop
   }
 }

@@ -7,6 +7,10 @@
         manager, record, token?})        →                                            the caller decides
                                          ←  ADMITTED sealed(signed{challenge, …})     or REFUSED {why}
 
+    manager of another cluster
+      KNOCK in the place of REQUEST      →                                            see `peering.knock`
+                                         ←  HEARD                                     or REFUSED {why}
+
 Every message is a length (4 bytes, big endian), a kind (1 byte) and its body. The challenge is the manager's and lives
 as long as the connection, so nothing can be replayed and no clock is compared. The seal keeps the token from whoever
 listens; the signature says who asks. A node that knows the manager's id (from its invitation) takes no other.
@@ -43,6 +47,8 @@ class Kind(IntEnum):
     REQUEST = 3
     ADMITTED = 4
     REFUSED = 5
+    KNOCK = 6
+    HEARD = 7
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -89,7 +95,14 @@ class Asked(msgspec.Struct, frozen=True):
     token: str
 
 
-class _Frames:
+class Knocking(msgspec.Struct, frozen=True):
+    """Sealed, and not looked at yet; it must hold the challenge."""
+
+    body: bytes
+    challenge: bytes
+
+
+class Frames:
     """Whole messages out of chunks; never holds more than one message and what came with it."""
 
     def __init__(self) -> None:
@@ -116,24 +129,26 @@ class ManagerEnd:
 
     def __init__(self, manager: Identity) -> None:
         self._manager = manager
-        self._frames = _Frames()
+        self._frames = Frames()
         self._challenge = secrets.token_bytes(CHALLENGE_BYTES)
-        self._wants: Kind | None = Kind.HELLO
+        self._wants = {Kind.HELLO}
         self._asked: NodeId | None = None
 
-    def feed(self, data: bytes) -> tuple[bytes, Asked | None]:
+    def feed(self, data: bytes) -> tuple[bytes, Asked | Knocking | None]:
         """What to send, and what was asked. Raises JoinError: send `refuse`'s bytes and close."""
-        send, asked = b"", None
+        send = b""
+        asked: Asked | Knocking | None = None
         for kind, body in self._frames.feed(data):
-            if kind is not self._wants:
-                raise JoinError(f"{kind.name} where {self._wants.name if self._wants else 'nothing'} was expected")
+            if kind not in self._wants:
+                raise JoinError(f"{kind.name} where {_names(self._wants)} was expected")
             if kind is Kind.HELLO:
                 if _read(body, Hello).version != VERSION:
                     raise JoinError(f"this manager speaks version {VERSION} of the join protocol")
-                send += _frame(Kind.CHALLENGE, Challenge(self._manager.node_id, self._challenge))
-                self._wants = Kind.REQUEST
+                send += frame(Kind.CHALLENGE, Challenge(self._manager.node_id, self._challenge))
+                self._wants = {Kind.REQUEST, Kind.KNOCK}
             else:
-                self._wants, asked = None, self._open(body)
+                self._wants = set()
+                asked = Knocking(body, self._challenge) if kind is Kind.KNOCK else self._open(body)
         return send, asked
 
     def admit(
@@ -147,10 +162,10 @@ class ManagerEnd:
         if self._asked is None:
             raise ValueError("nobody asked")
         words = Admitted(self._asked, self._challenge, bus_token, bus_urls, managers, records, seen_from)
-        return _frame(Kind.ADMITTED, seal(self._asked, sign(self._manager, ANSWER, words)))
+        return frame(Kind.ADMITTED, seal(self._asked, sign(self._manager, ANSWER, words)))
 
     def refuse(self, why: str) -> bytes:
-        return _frame(Kind.REFUSED, Refused(why))
+        return frame(Kind.REFUSED, Refused(why))
 
     def _open(self, body: bytes) -> Asked:
         try:
@@ -171,7 +186,7 @@ class NodeEnd:
 
     def __init__(self, identity: Identity, record: bytes, token: str = "", manager: NodeId | None = None) -> None:
         self._identity, self._record, self._token, self._manager = identity, record, token, manager
-        self._frames = _Frames()
+        self._frames = Frames()
         self._challenge = b""
 
     @property
@@ -180,7 +195,7 @@ class NodeEnd:
         return self._manager
 
     def begin(self) -> bytes:
-        return _frame(Kind.HELLO, Hello())
+        return frame(Kind.HELLO, Hello())
 
     def feed(self, data: bytes) -> tuple[bytes, Admitted | None]:
         """What to send, and the admission when it came. Raises JoinError; for a refusal, with the manager's words."""
@@ -207,7 +222,7 @@ class NodeEnd:
             raise JoinError(f"a challenge has {CHALLENGE_BYTES} bytes, this one {len(challenge.challenge)}")
         self._manager, self._challenge = manager, challenge.challenge
         request = Request(manager, challenge.challenge, self._record, self._token)
-        return _frame(Kind.REQUEST, seal(manager, sign(self._identity, REQUEST, request)))
+        return frame(Kind.REQUEST, seal(manager, sign(self._identity, REQUEST, request)))
 
     def _check(self, body: bytes) -> Admitted:
         try:
@@ -219,9 +234,13 @@ class NodeEnd:
         return words
 
 
-def _frame(kind: Kind, body: msgspec.Struct | bytes) -> bytes:
+def frame(kind: Kind, body: msgspec.Struct | bytes) -> bytes:
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return (1 + len(data)).to_bytes(4, "big") + bytes([kind]) + data
+
+
+def _names(kinds: set[Kind]) -> str:
+    return " or ".join(kind.name for kind in sorted(kinds)) or "nothing"
 
 
 def _kind(number: int) -> Kind:

@@ -1,4 +1,6 @@
-"""Serves the manager's socket: root and the manager's own user, known by their peer credentials, and nobody else."""
+"""Serves the manager's socket: root, the manager's own user and those whom manager.yaml names, known by their peer
+credentials, and nobody else.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,7 +24,9 @@ from viscript.signal.peers import make_unix_listener, remove_unix_listener
 
 log = logging.getLogger(__name__)
 
-MODE = 0o660
+MODE, OPEN_MODE = 0o660, 0o666
+"""Open is the socket's file where others may ask too: who, is decided by their credentials."""
+
 MAX_CONNECTIONS = 32
 IDLE_S, ANSWER_WITHIN_S, TAKE_WITHIN_S = 300.0, 25.0, 10.0
 
@@ -32,8 +37,9 @@ Handle = Callable[[Request], Awaitable[msgspec.Struct]]
 
 
 class Api:
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, users: Sequence[str] = ()) -> None:
         self._handle = handle
+        self._users = users
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._place: tuple[Path, int] | None = None
@@ -42,7 +48,7 @@ class Api:
         """Raises EngineError."""
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            listener, inode = make_unix_listener(path, MODE)
+            listener, inode = make_unix_listener(path, OPEN_MODE if self._users else MODE)
         except OSError as error:
             raise EngineError(f"cannot listen at '{path}': {error.strerror or error}") from error
         self._place = path, inode
@@ -60,7 +66,7 @@ class Api:
             remove_unix_listener(*self._place)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= MAX_CONNECTIONS or not _may_ask(writer.get_extra_info("socket")):
+        if len(self._tasks) >= MAX_CONNECTIONS or not self._may_ask(writer.get_extra_info("socket")):
             writer.transport.abort()
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -71,6 +77,10 @@ class Api:
             writer.transport.abort() if task.cancelled() else writer.close()
 
         task.add_done_callback(ended)
+
+    def _may_ask(self, end: socket.socket) -> bool:
+        _, uid, _ = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        return uid in {0, os.geteuid()} or uid in set(_uids(self._users))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lines = LineReader()
@@ -103,6 +113,8 @@ class Api:
             return Refused("the manager made a mistake there: see its log")
 
 
-def _may_ask(end: socket.socket) -> bool:
-    _, uid, _ = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return uid in {0, os.geteuid()}
+def _uids(names: Sequence[str]) -> Iterator[int]:
+    """Looked up each time: a user may be made later."""
+    for name in names:
+        with contextlib.suppress(KeyError):
+            yield pwd.getpwnam(name).pw_uid

@@ -10,11 +10,10 @@ managers vouch for, by node id. Times are seconds, ids hex.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from services.keys import NodeId
+from services.manager.peering.model import Stage
 from services.manager.routes.model import Kind
 from services.manager.routes.policy import Policy
 
@@ -112,10 +111,10 @@ class SetName(_Request, frozen=True, tag="name"):
 
 
 class Peer(_Request, frozen=True, tag="peer"):
-    """Ask another cluster, by one manager's id, to peer; `at` is that manager's join port. It waits for their operator;
-    where they asked before, this accepts. `exports` are services, `NAME` or `NAME@NODE`, that their nodes may use;
-    None is what manager.yaml says, `relays` too: whether nodes here carry those sessions, or the border alone. `name` is
-    what they are called here. Answered by `Done`.
+    """Ask another cluster to peer, by the id of a manager of theirs; `at` is its join port. It waits for their
+    operator; where they asked before, this accepts. `exports` are the services that their nodes may use, `NAME` or
+    `NAME@NODE`; `relays`: whether nodes here carry those sessions, or the border alone; None of either is as
+    manager.yaml says. `name` is what they are called here. Answered by `Done`.
     """
 
     manager_id: str
@@ -136,8 +135,8 @@ class AnswerPeer(_Request, frozen=True, tag="answer_peer"):
 
 
 class Unpeer(_Request, frozen=True, tag="unpeer"):
-    """Everything of theirs goes at once. `manager_id`, here and above: an id, its unique beginning, or the name. Answered
-    by `Done`.
+    """Everything of theirs goes at once. `manager_id`, here and above: an id, its unique beginning, or the name.
+    Answered by `Done`.
     """
 
     manager_id: str
@@ -222,12 +221,9 @@ class NameRow(_Words, frozen=True):
     node_id: NodeId
 
 
-Stage = Literal["asked", "asks", "peered", "refused", "ended"]
-
-
 class PeerRow(_Words, frozen=True):
-    """`stage`: asked by us, asks us, peered; refused and ended by them. `border`: the manager here that speaks with them.
-    `works` where it did so just now, `heard_s` ago; else `why`. `exports` is what is theirs to use, `imports` the
+    """`stage`: asked by us, asks us, peered; refused or ended by them. `border`: the manager here that speaks with
+    them. `works` where it did so just now, `heard_s` ago; else `why`. `exports` is what is theirs to use, `imports` the
     services of theirs as `NAME@NODE`; `routes` cross the border just now.
     """
 

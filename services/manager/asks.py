@@ -99,7 +99,8 @@ class Path(_Words, frozen=True):
 
 class Begun(_Tagged, frozen=True, tag="begun"):
     """`direct`: underlay endpoints of the responder's session socket, where the policy permits a session without
-    relays; `seen`: the asker's own, as the manager sees it. `session_port` is the responder's.
+    relays; `seen`: the asker's own, as the manager sees it. `session_port` is the responder's. `cluster`: the manager
+    of another cluster, where the responder is one of theirs.
     """
 
     challenge: bytes
@@ -108,6 +109,7 @@ class Begun(_Tagged, frozen=True, tag="begun"):
     reason: str = ""
     session_port: int = 51821
     seen: str = ""
+    cluster: str = ""
 
 
 class Opened(_Tagged, frozen=True, tag="opened"):
@@ -115,9 +117,10 @@ class Opened(_Tagged, frozen=True, tag="opened"):
 
 
 class Found(_Tagged, frozen=True, tag="found"):
-    """Services as their nodes signed them (`store.read_service`)."""
+    """Services as their nodes signed them (`offer.read_service`). `clusters`: of nodes of other clusters, which."""
 
     services: tuple[bytes, ...]
+    clusters: dict[str, NodeId] = {}
 
 
 class Named(_Tagged, frozen=True, tag="named"):
@@ -163,30 +166,44 @@ class SessionRequest(_Words, frozen=True):
 # ordered by managers; the body of a `label` order is a `model.Label`
 
 LABEL, SESSION, CHALLENGE, NEIGHBOURS, EXPELLED = "label", "session", "challenge", "neighbours", "expelled"
+BORDERS = "borders"
 
 
 class SessionOffer(_Words, frozen=True):
-    """To the responder: who wants in, in their own signed words. `cluster`: the manager id for which it is a member."""
+    """To the responder: who wants in, in their own signed words. `cluster`: the manager id for which it is a member;
+    where that is of another cluster, its signed `vouch` (`peering.words`) says so.
+    """
 
     request: bytes
     cluster: str = ""
+    vouch: bytes = b""
 
 
 class ChallengeWanted(_Words, frozen=True):
     initiator: NodeId
     service: str
     cluster: str = ""
+    vouch: bytes = b""
 
 
 class Neighbours(_Words, frozen=True):
-    """All nodes to keep links with, as signed records; `seen`: where the manager sees their link sockets from."""
+    """All nodes to keep links with, as signed records; `seen`: where the manager sees their link sockets from.
+    `borders` are those of other clusters: what goes to them is relayed by a node that else relays for nobody.
+    """
 
     records: tuple[bytes, ...]
     seen: dict[str, str] = {}
+    borders: tuple[NodeId, ...] = ()
 
 
 class ExpelledNodes(_Words, frozen=True):
     node_ids: tuple[NodeId, ...]
+
+
+class Borders(_Words, frozen=True):
+    """All other clusters that are peered, by manager id, and which services of this node each may use."""
+
+    clusters: dict[NodeId, tuple[str, ...]]
 
 
 class Reply(_Words, frozen=True):

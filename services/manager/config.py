@@ -11,9 +11,11 @@ join:
   allowed: [<node id>, …]
 others:                                the other managers of the cluster: none, or two and more
   - {id: <node id>, at: "203.0.113.8:7997", session_port: 51821}
+exports: {services: [vpn], relays: false}   what clusters may use that are peered without a list of their own
 limits: {sessions_per_min: 120, routes_of_one: 4096, routes: 50000}
 node: /run/skywire/node.sock           the socket of the node beside it
 socket: /run/skywire/manager.sock      the manager's own
+socket_users: [viscript]               who may ask there, besides root and its own user
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from services import seed_file
 from services.errors import IdentityError
 from services.keys import NodeId, read_node_id
 from services.manager import places
+from services.manager.peering.model import Exports
 from services.node.places import usual_socket as node_socket
 from services.settings_file import read_settings
 
@@ -107,8 +110,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     join: Join = Join()
     others: tuple[Other, ...] = ()
     limits: Limits = Limits()
+    exports: Exports = Exports()
     node: Path = msgspec.field(default_factory=node_socket)
     socket: Path = msgspec.field(default_factory=places.usual_socket)
+    socket_users: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.others) == 1:

@@ -10,19 +10,25 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import msgspec
 
 from services.keys import NodeId
 from services.manager import asks
 from services.manager.bus import Bus, Message
-from services.manager.directory import Directory, found_words
+from services.manager.directory import MOST_FOUND, Directory, found_words
 from services.manager.ending import end_tasks
 from services.manager.errors import BusError, HopError, ManagerError, RefusedError, WordsError
 from services.manager.expulsion import Expulsion
 from services.manager.hops import Hops
 from services.manager.introducer import Introducer
 from services.manager.lease import Lease
+from services.manager.peering.crossing import Crossing
+from services.manager.peering.peers import Peers
+from services.manager.peering.teller import Teller
+from services.manager.peering.words import Answer as CrossAnswer
+from services.manager.peering.words import Ask, read_answer, read_ask
 from services.manager.registry import Registry
 from services.manager.sessions import Sessions
 from services.manager.signed import decode
@@ -61,7 +67,22 @@ class Drop(_Passed, frozen=True, tag="drop"):
     route: str
 
 
-Passed = Asked | Build | Drop
+class Crossed(_Passed, frozen=True, tag="crossed"):
+    """By the manager of a peered cluster."""
+
+    manager: NodeId
+    ask: bytes
+
+
+Passed = Asked | Build | Drop | Crossed
+
+
+class Abroad(NamedTuple):
+    """What the desk needs for other clusters."""
+
+    peers: Peers
+    crossing: Crossing
+    teller: Teller
 
 
 class Desk:
@@ -76,10 +97,12 @@ class Desk:
         introducer: Introducer,
         expulsion: Expulsion,
         make_token: Callable[[NodeId], str],
+        abroad: Abroad,
     ) -> None:
         self._bus, self._lease, self._registry, self._directory = bus, lease, registry, directory
         self._sessions, self._hops = sessions, hops
         self._introducer, self._expulsion, self._make_token = introducer, expulsion, make_token
+        self._peers, self._crossing, self._teller = abroad
         self._task: asyncio.Task[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
 
@@ -114,6 +137,12 @@ class Desk:
         if isinstance(answer, asks.Refused):
             raise RefusedError(answer.why)
 
+    async def cross(self, manager: NodeId, ask: Ask) -> CrossAnswer:
+        """What that peer asks of us. Raises RefusedError, BusError."""
+        if self._lease.is_held:
+            return await self._crossing.answer(manager, ask)
+        return read_answer(await self._hand_on(Crossed(manager, msgspec.json.encode(ask))))
+
     async def _act(self, act: Build | Drop) -> None:
         match act:
             case Build(route, nodes, mtu):
@@ -125,14 +154,22 @@ class Desk:
         """What any manager knows; None is for who leads."""
         match ask:
             case asks.Find(name, of):
-                return asks.Found(found_words(self._directory.find(name, of)))
+                return self._find(name, of)
             case asks.Name(name):
-                return asks.Named(self._registry.names.get(name.lower()))
+                return asks.Named(self._registry.names.get(name.lower()) or self._peers.named(name))
             case asks.Renew():
                 return asks.Token(self._make_token(node_id))
             case asks.Ping():
                 return asks.Done()
         return None
+
+    def _find(self, name: str, of: str) -> asks.Found:
+        """Here first, then what other clusters offer."""
+        here = found_words(self._directory.find(name, of))
+        known = [one for one in self._peers.imports(name, of) if one.service.node_id not in self._registry.nodes]
+        there = known[: MOST_FOUND - len(here)]
+        clusters = {str(one.service.node_id): one.cluster for one in there}
+        return asks.Found((*here, *(one.words.signed for one in there)), clusters)
 
     async def _answer_leading(self, node_id: NodeId, ask: asks.Ask) -> asks.Answer:
         match ask:
@@ -151,6 +188,7 @@ class Desk:
         try:
             await self._introducer.introduce(node_id)
             await self._expulsion.tell(node_id)
+            await self._teller.bring(node_id, anew=True)
             await self._hops.order_all(node_id)
         except HopError as error:
             raise RefusedError(str(error)) from None
@@ -203,11 +241,13 @@ class Desk:
         task.add_done_callback(self._working.discard)
 
     async def _answer_passed(self, message: Message) -> None:
-        answer: asks.Answer
+        answer: asks.Answer | CrossAnswer
         try:
             passed: Passed = decode(message.data, Passed, "what a manager hands on")  # type: ignore[arg-type]
             if isinstance(passed, Asked):
                 answer = await self._answer_leading(passed.node_id, _read_ask(passed.node_id, passed.ask))
+            elif isinstance(passed, Crossed):
+                answer = await self._crossing.answer(passed.manager, read_ask(passed.ask))
             else:
                 await self._act(passed)
                 answer = asks.Done()

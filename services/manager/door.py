@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
 
 from services.keys import Identity
-from services.manager.admission import DEADLINE_S, Asked, ManagerEnd
+from services.manager.admission import DEADLINE_S, Asked, Knocking, ManagerEnd
 from services.manager.config import place_text, read_place
 from services.manager.ending import end_tasks
 from services.manager.errors import EngineError, JoinError, ManagerError
@@ -33,12 +33,15 @@ SAID_MOST_S = 5.0
 Admit = Callable[[ManagerEnd, Asked, str], Awaitable[bytes]]
 """The connection's end, what was asked, and from where; gives what to send, or raises ManagerError: a refusal."""
 
+Hear = Callable[[Knocking, str], Awaitable[bytes]]
+"""The same, of another cluster's manager."""
+
 
 class Door:
     """`came_from` are the addresses from which nodes were let in."""
 
-    def __init__(self, identity: Identity, admit: Admit) -> None:
-        self._identity, self._admit = identity, admit
+    def __init__(self, identity: Identity, admit: Admit, hear: Hear) -> None:
+        self._identity, self._admit, self._hear = identity, admit, hear
         self._keeper = Doorkeeper()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,6 +101,8 @@ class Door:
         try:
             while data := await reader.read(CHUNK):
                 send, asked = end.feed(data)
+                if isinstance(asked, Knocking):
+                    return await self._hear(asked, place_text(address, port))
                 if asked is not None:
                     answer = await self._admit(end, asked, place_text(address, port))
                     self.came_from.add(address)

@@ -67,6 +67,10 @@ class GraphKeeper:
     def reports(self) -> list[Link]:
         return [link for links in self._reports.values() for link in links.values()]
 
+    def report(self, src: NodeId, dst: NodeId) -> Link | None:
+        """Also of a node that is not of this network, beyond the border."""
+        return self._reports.get(src, {}).get(dst)
+
     def is_heard(self, node_id: NodeId) -> bool:
         return node_id in self._reports
 

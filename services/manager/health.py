@@ -36,10 +36,12 @@ class Health:
         directory: Directory,
         members: Members,
         gatekeeper: Gatekeeper,
+        advice: Callable[[], list[str]],
     ) -> None:
         self._managers, self._join, self._port = managers, join, port
         self._bus, self._lease, self._registry, self._keeper = bus, lease, registry, keeper
         self._book, self._directory, self._members, self._gatekeeper = book, directory, members, gatekeeper
+        self._more_advice = advice
 
     @property
     def join_at(self) -> str:
@@ -76,7 +78,7 @@ class Health:
 
     def _advice(self) -> list[str]:
         """A manager cannot try its own port from outside: it says what it saw."""
-        told = []
+        told = self._more_advice()
         if not (self._gatekeeper.came_from_outside or self._join.announce or any(map(_is_global, self._own_hosts()))):
             told.append(
                 f"this host has no public address and nobody has joined from outside: nodes elsewhere need TCP port "

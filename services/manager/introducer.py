@@ -22,6 +22,7 @@ from services.manager.lease import Lease
 from services.manager.local_node import LocalNode
 from services.manager.neighbours import Links, plan_neighbours
 from services.manager.orders import Orders
+from services.manager.peering.peers import Peers
 from services.manager.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,11 @@ class Introducer:
         registry: Registry,
         keeper: GraphKeeper,
         local: LocalNode,
+        peers: Peers,
     ) -> None:
         self._managers, self._orders, self._lease = managers, orders, lease
         self._registry, self._keeper, self._local = registry, keeper, local
+        self._peers = peers
         self._told: dict[NodeId, bytes] = {}
         self._plan: Links = {}
         self._planned_for: dict[NodeId, bool] = {}
@@ -60,6 +63,7 @@ class Introducer:
         self._task: asyncio.Task[None] | None = None
         registry.on_record.append(self._take_record)
         registry.on_expelled.append(lambda _: self._news.set())
+        peers.on_change.append(self._take_peer)
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep())
@@ -77,6 +81,10 @@ class Introducer:
 
     def _take_record(self, node_id: NodeId) -> None:
         self._joined[node_id] = time.monotonic()
+        self._is_changed = True
+        self._news.set()
+
+    def _take_peer(self, _: NodeId) -> None:
         self._is_changed = True
         self._news.set()
 
@@ -135,8 +143,9 @@ class Introducer:
             self._is_changed = True
 
     def _words(self, node_id: NodeId) -> Neighbours:
-        """As many as an order holds; who has the longest record is left out first."""
+        """As many as an order holds; who has the longest record is left out first. A border has those of peers too."""
         known = self._registry.nodes
+        borders = self._peers.borders_at(node_id)
         chosen = sorted(other for other in self._plan.get(node_id, ()) if other in known)
         while sum(len(known[other].signed) for other in chosen) * 4 // 3 > MAX_BODY:
             chosen.remove(max(chosen, key=lambda other: len(known[other].signed)))
@@ -145,7 +154,8 @@ class Introducer:
             for other in chosen
             if (place := self.link_places.get(other)) and place not in known[other].record.endpoints
         }
-        return Neighbours(tuple(known[other].signed for other in chosen), {str(key): seen[key] for key in seen})
+        records = (*(known[other].signed for other in chosen), *(peer.record for peer in borders))
+        return Neighbours(records, {str(key): seen[key] for key in seen}, tuple(peer.manager_id for peer in borders))
 
 
 def _digest(words: Neighbours) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 
 from services.keys import NodeId
 from services.manager.errors import LocalNodeError
-from services.node.api_words import Done, GetSeen, GetStatus, ManagerPeer, Member, Seen, Status, Unmember
+from services.node.api_words import Border, Done, GetSeen, GetStatus, ManagerPeer, Member, Seen, Status, Unmember
 from services.node.client import NodeClient
 from services.node.errors import NodeError, NodeRefusedError
 
@@ -42,6 +42,10 @@ class LocalNode:
 
     async def manager_peer(self, node_id: NodeId, endpoint: str) -> None:
         await self._ask(ManagerPeer(node_id, endpoint), Done)
+
+    async def border(self, node_id: NodeId, addresses: Collection[str], endpoint: str, *, renew: bool = False) -> None:
+        """Another cluster's border: it may speak with the manager here; it is no member."""
+        await self._ask(Border(node_id, tuple(addresses), endpoint, renew), Done)
 
     async def seen(self) -> Seen:
         return await self._ask(GetSeen(), Seen)

@@ -6,7 +6,8 @@ engine ─┬ registry ─┬ members ── the node here
         │           └ orders ─┬ hops ── sessions ─┐
         │                     ├ introducer ───────┼ desk
         │                     └ expulsion ────────┘
-        └ intake ── reports, desk
+        ├ intake ── reports, desk
+        └ peers ─── border (speaks with other clusters), crossing, teller, decisions
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from services.errors import SeedFileError
 from services.keys import Identity, NodeId, new_seed
 from services.manager.api import Api
 from services.manager.config import Config
-from services.manager.desk import Desk
+from services.manager.desk import Abroad, Desk, Drop
 from services.manager.directory import Directory
 from services.manager.door import Door
 from services.manager.ending import end_tasks
@@ -38,6 +39,13 @@ from services.manager.local_node import LocalNode
 from services.manager.members import Members
 from services.manager.office import Office
 from services.manager.orders import Orders
+from services.manager.peering.crossing import Crossing
+from services.manager.peering.crossings import Crossings
+from services.manager.peering.decisions import Decisions
+from services.manager.peering.keeper import Keeper
+from services.manager.peering.peers import Peers
+from services.manager.peering.teller import Teller
+from services.manager.peering.words import Answer, Ask
 from services.manager.registry import Registry
 from services.manager.reports import Reports
 from services.manager.route_book import RouteBook
@@ -69,6 +77,10 @@ class Manager:
     door: Door
     health: Health
     office: Office
+    peers: Peers
+    crossings: Crossings
+    border: Keeper
+    decisions: Decisions
 
     def __init__(self, identity: Identity, config: Config, bus_at: dict[NodeId, Address] | None = None) -> None:
         self.identity, self.config = identity, config
@@ -136,9 +148,14 @@ class Manager:
         orders = Orders(self.identity, bus, lease)
         hops = Hops(orders, store, self.book)
         self._undo.push_async_callback(hops.stop)
-        self.introducer = Introducer(self.managers, orders, lease, registry, self.keeper, self.local)
+        self.peers = Peers()
+        await self.peers.start(store)
+        self._undo.push_async_callback(self.peers.stop)
+        self.introducer = Introducer(self.managers, orders, lease, registry, self.keeper, self.local, self.peers)
         self.expulsion = Expulsion(self.managers, store, lease, orders, hops, self.book, registry)
         self._undo.push_async_callback(self.expulsion.stop)
+        abroad = self._open_borders(orders, hops)
+        self._undo.push_async_callback(abroad.crossing.stop)
         places = self.introducer.session_places
         self.sessions = Sessions(
             min(self.managers),
@@ -149,16 +166,50 @@ class Manager:
             registry,
             self.keeper,
             lambda node_id: places.get(node_id, ""),
+            abroad.crossing,
         )
         self.desk = Desk(
-            bus, lease, registry, self.directory, self.sessions, hops, self.introducer, self.expulsion, self.make_token
+            bus,
+            lease,
+            registry,
+            self.directory,
+            self.sessions,
+            hops,
+            self.introducer,
+            self.expulsion,
+            self.make_token,
+            abroad,
         )
         self.housekeeping = Housekeeping(store, lease, hops, self.book, self.keeper)
-        for part in (self.introducer, self.desk, self.housekeeping):
+        for part in (self.introducer, self.desk, self.housekeeping, abroad.teller):
             part.start()
             self._undo.push_async_callback(part.stop)
         Reports(store, registry, self.directory).handle(engine.intake)
         engine.intake.handle("ask", self.desk.take)
+
+    async def _ask_peer(self, manager: NodeId, ask: Ask) -> Answer:
+        return await self.border.ask(manager, ask)
+
+    async def _cross(self, manager: NodeId, ask: Ask) -> Answer:
+        return await self.desk.cross(manager, ask)
+
+    def _open_borders(self, orders: Orders, hops: Hops) -> Abroad:
+        """To other clusters."""
+        lease, book = self.engine.lease, self.book
+        teller = Teller(orders, lease, self.registry, self.peers)
+        parts = (lease, orders, hops, book, self.registry, self.keeper, teller)
+        crossing = Crossing(self.peers, *parts, self._ask_peer)
+        self.crossings = Crossings(book, lambda route: self.desk.act(Drop(route)))
+        parts_kept = (self.engine.store, self.local, self.registry, self.directory, self.crossings)
+        self.border = Keeper(
+            self.identity,
+            self.peers,
+            *parts_kept,
+            self._cross,
+            lambda: self.health.join_at,
+            source=self._bus_at[self.me],
+        )
+        return Abroad(self.peers, crossing, teller)
 
     async def _stop_mending(self) -> None:
         self.engine.bus.on_back = self.engine.server.on_peer_gone = None
@@ -179,7 +230,7 @@ class Manager:
                 await asyncio.sleep(MEND_AGAIN_S)
             else:
                 break
-        for part in (self.registry, self.keeper, self.book, self.directory):
+        for part in (self.registry, self.keeper, self.book, self.directory, self.peers):
             part.follow_anew()
 
     async def _open_door(self) -> None:
@@ -187,7 +238,18 @@ class Manager:
         self.gatekeeper = Gatekeeper(
             self.managers, urls, self.make_token, self.config.join, self.engine.store, self.registry, self.members
         )
-        self.door = Door(self.identity, self.gatekeeper.admit)
+        self.decisions = Decisions(
+            self.identity,
+            self.managers,
+            self.peers,
+            self.engine.store,
+            self.registry,
+            self.crossings,
+            self.config.exports,
+            self.border.conditions,
+            self.border.greet,
+        )
+        self.door = Door(self.identity, self.gatekeeper.admit, self.decisions.hear)
         await self.door.start(self.config.join.listen)
         self._undo.push_async_callback(self.door.stop)
 
@@ -205,6 +267,7 @@ class Manager:
             self.directory,
             self.members,
             self.gatekeeper,
+            self.decisions.advice,
         )
         self.office = Office(
             self.managers,
@@ -217,8 +280,11 @@ class Manager:
             self.expulsion,
             self.gatekeeper,
             self.health,
+            self.decisions,
         )
-        api = Api(self.office.handle)
+        await self.border.start(engine.bus)
+        self._undo.push_async_callback(self.border.stop)
+        api = Api(self.office.handle, self.config.socket_users)
         await api.start(self.config.socket)
         self._undo.push_async_callback(api.stop)
 

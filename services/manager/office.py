@@ -20,6 +20,7 @@ from services.manager.gatekeeper import Gatekeeper
 from services.manager.graph_keeper import GraphKeeper
 from services.manager.health import Health
 from services.manager.invites import invitation_text, new_invitation
+from services.manager.peering.decisions import Decisions
 from services.manager.registry import Registry
 from services.manager.route_book import RouteBook
 from services.manager.routes.errors import RouteError
@@ -44,16 +45,19 @@ class Office:
         expulsion: Expulsion,
         gatekeeper: Gatekeeper,
         health: Health,
+        decisions: Decisions,
     ) -> None:
         self._managers, self._store, self._registry, self._keeper = managers, store, registry, keeper
         self._book, self._directory, self._desk = book, directory, desk
         self._expulsion, self._gatekeeper, self._health = expulsion, gatekeeper, health
+        self._decisions = decisions
         self._lists: dict[type, Callable[[], msgspec.Struct]] = {
             words.GetNodes: self._nodes,
             words.GetLinks: self._links,
             words.GetRoutes: self._routes,
             words.GetServices: self._services,
             words.GetNames: self._names,
+            words.GetPeers: decisions.rows,
         }
 
     async def handle(self, request: words.Request) -> msgspec.Struct:
@@ -84,10 +88,20 @@ class Office:
             case words.Admit(node_id):
                 await self._store.readmit(self._registry.find(node_id))
                 await self._store.allow(self._registry.find(node_id))
+            case words.Expel(node_id, reason) if self._decisions.is_peer(node_id):
+                whole = self._decisions.whole_id(node_id)
+                await self._decisions.unpeer(whole)
+                await self._store.expel(whole, reason)
             case words.Expel(node_id, reason):
                 await self._expulsion.expel(self._registry.find(node_id), reason)
             case words.Pair(lasts_s):
                 self._gatekeeper.pair(min(lasts_s, 3600))
+            case words.Peer():
+                await self._decisions.peer(request)
+            case words.AnswerPeer():
+                await self._decisions.answer(request)
+            case words.Unpeer(manager_id):
+                await self._decisions.unpeer(manager_id)
             case words.SetName(name, ""):
                 await self._store.unvouch(name)
             case words.SetName(name, node_id):
@@ -155,7 +169,7 @@ class Office:
         rows = []
         for (src, dst), link in sorted(reports.items()):
             back = reports.get((dst, src))
-            is_up = link.up and back is not None and back.up
+            is_up = link.up and (back.up if back is not None else self._decisions.is_peer(dst))
             rows.append(words.LinkRow(src, dst, link.kind, link.latency_s, link.loss, link.mtu, is_up))
         return words.Links(tuple(rows), self._vouched())
 

@@ -61,9 +61,9 @@ class RouteBook:
         return next((node_id for node_id, label in hops.items() if label.initiator_side is None), None)
 
     def nodes(self, route: str) -> tuple[NodeId, ...]:
-        """From initiator to responder, as far as the labels lead."""
+        """From initiator to responder, as far as the labels lead; of one that crosses a border, the half here."""
         hops, found = self.labels.get(route, {}), list[NodeId]()
-        node_id = self.initiator(route)
+        node_id = next((node_id for node_id, label in hops.items() if label.initiator_side not in hops), None)
         while node_id is not None and node_id not in found and node_id in hops:
             found.append(node_id)
             node_id = hops[node_id].responder_side

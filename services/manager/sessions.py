@@ -35,8 +35,8 @@ from services.manager.errors import HopError, RefusedError, SilentHopError, Word
 from services.manager.graph_keeper import GraphKeeper
 from services.manager.hops import Hops, labels_of
 from services.manager.limits import Limits as Rate
-from services.manager.model import Label
 from services.manager.orders import Orders
+from services.manager.peering.crossing import Crossing
 from services.manager.registry import Registry
 from services.manager.route_book import RouteBook
 from services.manager.routes.errors import NoRouteError, RouteError
@@ -54,9 +54,12 @@ SessionPlace = Callable[[NodeId], str]
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
+    """`cluster`: where the responder is one of another cluster's."""
+
     begin: Begin
     paths: tuple[Path, ...]
     until_s: float
+    cluster: NodeId | None = None
 
 
 class Sessions:
@@ -72,10 +75,12 @@ class Sessions:
         registry: Registry,
         keeper: GraphKeeper,
         session_place: SessionPlace,
+        crossing: Crossing,
     ) -> None:
         self._cluster, self._limits = cluster, limits
         self._orders, self._hops, self._book = orders, hops, book
         self._registry, self._keeper, self._session_place = registry, keeper, session_place
+        self._crossing = crossing
         self._rate = Rate(limits.sessions_per_min / 60, 2 * limits.sessions_per_min)
         self._begun: dict[tuple[NodeId, NodeId, tuple[str, ...]], _Begun] = {}
         self._drawn: set[str] = set()
@@ -83,6 +88,8 @@ class Sessions:
     async def begin(self, initiator: NodeId, begin: Begin) -> Begun:
         """Routes are searched while the responder is asked for its challenge."""
         self._check_begin(initiator, begin)
+        if self._crossing.is_abroad(begin.responder, begin.service):
+            return await self._begin_abroad(initiator, begin)
         asking = asyncio.ensure_future(self._ask_challenge(initiator, begin))
         try:
             for _ in range(3):  # until the question is on the wire
@@ -106,16 +113,37 @@ class Sessions:
             self._session_place(initiator),
         )
 
+    async def _begin_abroad(self, initiator: NodeId, begin: Begin) -> Begun:
+        """There is no direct way to another cluster: who is where is shown to nobody there."""
+        crossed = await self._crossing.begin(initiator, begin)
+        self._remember(initiator, begin, crossed.paths, crossed.cluster)
+        words = (crossed.challenge, crossed.paths, (), crossed.reason, crossed.session_port)
+        return Begun(*words, cluster=crossed.cluster)
+
     async def open(self, initiator: NodeId, ask: Open) -> Opened:
         """Every hop holds its labels, and the responder has agreed."""
         request = self._read_request(initiator, ask.request)
-        hops = self._begun_hops(initiator, request)
+        begun = self._take_begun(initiator, request)
+        if begun.cluster is not None:
+            return await self._open_abroad(begun.cluster, begun.paths, ask.request)
+        hops = [hop for path in begun.paths for hop in labels_of(path.route, path.nodes, path.mtu)]
         offer = SessionOffer(ask.request, self._cluster)
         try:
             responder = request.responder
             await self._hops.lay(hops, lambda: self._orders.give(responder, SESSION, offer), responder)
         except (HopError, WordsError) as error:
             raise RefusedError(str(error), again=isinstance(error, SilentHopError)) from None
+        return Opened()
+
+    async def _open_abroad(self, cluster: NodeId, paths: tuple[Path, ...], request: bytes) -> Opened:
+        """Both halves at once."""
+        try:
+            await self._hops.lay(self._crossing.our_hops(cluster, paths), lambda: self._crossing.open(cluster, request))
+        except BaseException as error:
+            self._crossing.close([path.route for path in paths], cluster)
+            if isinstance(error, HopError | WordsError):
+                raise RefusedError(str(error), again=isinstance(error, SilentHopError)) from None
+            raise
         return Opened()
 
     async def build(self, route: str, nodes: tuple[NodeId, ...], mtu: int) -> None:
@@ -130,7 +158,9 @@ class Sessions:
         """Routes of others, and routes that are none, are passed over."""
         if len(routes) > self._limits.routes_of_one:
             raise RefusedError(f"{len(routes)} routes are too many at once")
-        self._hops.drop([route for route in routes if self._book.initiator(route) == initiator])
+        mine = [route for route in routes if self._book.initiator(route) == initiator]
+        self._crossing.close(mine)
+        self._hops.drop(mine)
 
     # begin
 
@@ -141,7 +171,8 @@ class Sessions:
                 read_route_id(route)
         except IdentityError as error:
             raise RefusedError(str(error)) from None
-        if begin.responder not in self._registry.nodes or initiator not in self._registry.nodes:
+        is_known = begin.responder in self._registry.nodes or self._crossing.is_abroad(begin.responder, begin.service)
+        if not is_known or initiator not in self._registry.nodes:
             raise RefusedError(f"node '{begin.responder}' is not in this network")
         if begin.responder == initiator:
             raise RefusedError("a session joins two nodes, not one with itself")
@@ -201,12 +232,14 @@ class Sessions:
                 continue
         return tuple(dict.fromkeys([*found, *filter(None, [self._session_place(responder)])]))
 
-    def _remember(self, initiator: NodeId, begin: Begin, paths: tuple[Path, ...]) -> None:
+    def _remember(
+        self, initiator: NodeId, begin: Begin, paths: tuple[Path, ...], cluster: NodeId | None = None
+    ) -> None:
         now = time.monotonic()
         for key in [key for key, begun in self._begun.items() if begun.until_s < now or len(self._begun) > MOST_BEGUN]:
             self._forget(key)
         key = (initiator, begin.responder, tuple(path.route for path in paths))
-        self._begun[key] = _Begun(begin, paths, now + BEGUN_FOR_S)
+        self._begun[key] = _Begun(begin, paths, now + BEGUN_FOR_S, cluster)
         self._drawn.update(key[2])
 
     def _forget(self, key: tuple[NodeId, NodeId, tuple[str, ...]]) -> _Begun | None:
@@ -224,10 +257,10 @@ class Sessions:
             raise RefusedError(f"a request of node '{request.initiator}', signed by '{by}', asked by '{initiator}'")
         return request
 
-    def _begun_hops(self, initiator: NodeId, request: SessionRequest) -> list[tuple[NodeId, Label]]:
-        """Of what was begun just like that, once."""
+    def _take_begun(self, initiator: NodeId, request: SessionRequest) -> _Begun:
+        """What was begun just like that, once."""
         begun = self._forget((initiator, request.responder, request.routes))
         if begun is None or begun.until_s < time.monotonic() or begun.begin.service != request.service:
             raise RefusedError("no such session was begun here just now: begin again")
         self._check_room(initiator, request.routes)
-        return [hop for path in begun.paths for hop in labels_of(path.route, path.nodes, path.mtu)]
+        return begun

@@ -10,6 +10,8 @@
     names     whom the managers vouch for under a name      file
     expelled  who may not come back unadmitted              file
     invites   invitations not used up                       file
+    peers     other clusters: asked, asking, peered         file
+    imports   services of theirs that may be used here      memory, leased
     muted     who flooded, and must be silent for a while   memory, leased
     ledger    facts that are never taken back               file, append only
 
@@ -33,6 +35,7 @@ from services.manager.errors import WordsError
 from services.manager.invites import Invitation, invitation_id, spend
 from services.manager.model import Expelled, Label, LedgerEntry, Service
 from services.manager.offer import check_name, read_service
+from services.manager.peering.model import Import, Peer
 from services.manager.record import NodeRecord, read_record
 from services.manager.routes.model import Link
 from services.manager.signed import Order, decode, read
@@ -61,6 +64,8 @@ SHAPES = {
     "names": Shape("names", in_memory=False, max_bytes=4 << 20),
     "expelled": Shape("expelled", in_memory=False, max_bytes=8 << 20),
     "invites": Shape("invites", in_memory=False, max_bytes=1 << 20),
+    "peers": Shape("peers", in_memory=False, max_bytes=4 << 20),
+    "imports": Shape("imports", in_memory=True, max_bytes=8 << 20, leased_s=SERVICE_LEASE_S),
     "muted": Shape("muted", in_memory=True, max_bytes=1 << 20, leased_s=MUTE_S),
 }
 LEDGER_BYTES = 64 << 20
@@ -82,6 +87,8 @@ class Store:
         self._members = buckets["members"]
         self._allowed = buckets["allowed"]
         self._names = buckets["names"]
+        self._peers = buckets["peers"]
+        self._imports = buckets["imports"]
         self._ledger = ledger
 
     # nodes
@@ -206,6 +213,30 @@ class Store:
 
     async def services(self) -> list[Service]:
         return [read_service(entry.value) for entry in (await self._services.all()).values()]
+
+    # other clusters
+
+    async def put_peer(self, peer: Peer) -> None:
+        await self._peers.put(_check_id(peer.manager_id), msgspec.json.encode(peer))
+
+    async def forget_peer(self, manager_id: NodeId) -> None:
+        """With what of theirs may be used here."""
+        await self._peers.delete(_check_id(manager_id))
+        await self.forget_imports(manager_id)
+
+    async def forget_imports(self, manager_id: NodeId) -> None:
+        for key in await self._imports.all(f"{manager_id}.*.*"):
+            await self._imports.delete(key)
+
+    async def put_import(self, manager_id: NodeId, offered: Import) -> Service:
+        service = read_service(offered.signed)
+        await self._imports.put(
+            f"{_check_id(manager_id)}.{service.node_id}.{service.name}", msgspec.json.encode(offered)
+        )
+        return service
+
+    async def withdraw_import(self, manager_id: NodeId, node_id: NodeId, name: str) -> None:
+        await self._imports.delete(f"{_check_id(manager_id)}.{_check_id(node_id)}.{check_name(name)}")
 
     # expulsion
 

@@ -93,12 +93,15 @@ class SessionState(_Words, frozen=True):
 
 
 class ServiceState(_Words, frozen=True):
+    """`cluster`: the manager of the other cluster whose node it is, or empty."""
+
     node_id: NodeId
     name: str
     address: str
     port: int
     open_to: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    cluster: str = ""
 
 
 class MeterRow(_Words, frozen=True):

@@ -200,6 +200,17 @@ class ManagerPeer(_Request, frozen=True, tag="manager_peer"):
     renew: bool = False
 
 
+class Border(_Request, frozen=True, tag="border"):
+    """The manager of another cluster, which may speak with the one here; it is no member. `endpoint` is that of its
+    session socket, or empty. Answered by `Done`.
+    """
+
+    node_id: str
+    addresses: tuple[str, ...]
+    endpoint: str = ""
+    renew: bool = False
+
+
 class GetSeen(_Request, frozen=True, tag="seen"):
     """Answered by `Seen`."""
 
@@ -222,11 +233,12 @@ Request = (
     | Uncarry
     | Vouch
     | Member
+    | Border
     | Unmember
     | ManagerPeer
     | GetSeen
 )
-FOR_MANAGERS = (Member, Unmember, ManagerPeer, GetSeen)
+FOR_MANAGERS = (Member, Unmember, ManagerPeer, Border, GetSeen)
 
 
 # answered

@@ -94,6 +94,7 @@ class Desk:
             words.Uncarry: self._uncarry,
             words.Vouch: self._vouch,
             words.Member: self._let_in,
+            words.Border: self._let_in,
             words.ManagerPeer: self._let_in,
             words.Unmember: self._let_out,
             words.GetSeen: self._get_seen,
@@ -174,6 +175,10 @@ class Desk:
         return None
 
     async def _offered(self, find: asks.Find) -> list[Service]:
+        return (await self._found(find))[0]
+
+    async def _found(self, find: asks.Find) -> tuple[list[Service], dict[str, NodeId]]:
+        """What is offered, and which of the nodes are of other clusters."""
         found = await self._home.ask(find, asks.Found, within_s=FIND_WITHIN_S)
         services = []
         for signed in found.services:
@@ -181,7 +186,8 @@ class Desk:
                 services.append(read_service(signed))
             except WordsError as error:
                 self._sessions.troubles.note(f"a manager tells of a service that is not sound: {error}")
-        return [one for one in services if find.name in {"", one.name} and find.node_id in {"", one.node_id}]
+        wanted = [one for one in services if find.name in {"", one.name} and find.node_id in {"", one.node_id}]
+        return wanted, found.clusters
 
     async def _close(self, request: words.Close) -> words.Done:
         await self._sessions.close_with(await self._names.whom(request.node_id))
@@ -189,8 +195,8 @@ class Desk:
 
     async def _find(self, request: words.Find) -> words.Services:
         node_id = await self._names.whom(request.node_id) if request.node_id else ""
-        offered = await self._offered(asks.Find(request.name, node_id))
-        return words.Services(tuple(_service(one) for one in offered))
+        offered, clusters = await self._found(asks.Find(request.name, node_id))
+        return words.Services(tuple(_service(one, clusters.get(one.node_id, "")) for one in offered))
 
     async def _uncarry(self, request: words.Uncarry) -> words.Done:
         await self._carrier.uncarry(request)
@@ -213,7 +219,7 @@ class Desk:
 
     # the manager's
 
-    async def _let_in(self, request: words.Member | words.ManagerPeer) -> words.Done:
+    async def _let_in(self, request: words.Member | words.ManagerPeer | words.Border) -> words.Done:
         await self._members.take(request)
         return words.Done()
 
@@ -294,6 +300,7 @@ def _path(session: Session, route: str, active: str, pilot: Pilot | None) -> wor
     )
 
 
-def _service(service: Service) -> words.ServiceState:
+def _service(service: Service, cluster: str = "") -> words.ServiceState:
     address = str(session_address(service.node_id))
-    return words.ServiceState(service.node_id, service.name, address, service.port, service.open_to, service.labels)
+    told = (service.node_id, service.name, address, service.port, service.open_to, service.labels)
+    return words.ServiceState(*told, cluster)

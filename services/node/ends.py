@@ -14,11 +14,15 @@ from functools import partial
 from services import __version__
 from services.addresses import session_address
 from services.keys import Identity, NodeId
+from services.manager import asks
+from services.manager.asks import BORDERS, Reply
 from services.manager.ending import end_tasks
+from services.manager.signed import Order, decode
 from services.node.access import Access
 from services.node.api import Api
 from services.node.api_words import ManagerState, Status
 from services.node.book import Book
+from services.node.borders import Borders, hold_to
 from services.node.carrier import Carrier
 from services.node.config import Config, read_endpoint
 from services.node.desk import Desk
@@ -63,7 +67,10 @@ class Ends:
         self._measured = measured
         self._started_unix_s = int(time.time())
         self.publisher = Publisher(identity, config, book, home, ram)
-        self.sessions = Sessions(identity, config, own, book, labels, home, prober, ram, self.publisher, troubles)
+        self.borders = Borders(ram)
+        self.sessions = Sessions(
+            identity, config, own, book, labels, home, prober, ram, self.publisher, self.borders, troubles
+        )
         self.members = Members(self._me, config.probe_port, book, prober, ram, self.publisher)
         self.carrier = Carrier(book, self.sessions, ram)
         names, vouches = Names(config.card / PETS, home), partial(vouch, identity)
@@ -80,6 +87,8 @@ class Ends:
     async def start(self) -> list[asyncio.Task[None]]:
         """What runs from now on. Raises NodeError."""
         self._home.on_expelled(self._expel)
+        self._home.on(BORDERS, self._take_borders)
+        self.borders.on_change = lambda: hold_to(self.borders.clusters, self.sessions)
         await self.sessions.start()
         await self.publisher.start()
         if self._config.resolver:
@@ -96,6 +105,10 @@ class Ends:
         await self.carrier.close()
         await self.publisher.close()
         await self.sessions.close()
+
+    async def _take_borders(self, order: Order) -> Reply:
+        await self.borders.take(decode(order.body, asks.Borders, BORDERS))
+        return Reply()
 
     async def _expel(self, node_id: NodeId) -> None:
         await self.members.drop(node_id)

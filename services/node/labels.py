@@ -47,8 +47,17 @@ class _Held:
 
 
 class Labels:
-    def __init__(self, me: NodeId, relays: bool, book: Book, kernel: Kernel, neighbour: Neighbour, kept: Kept) -> None:
-        self._me, self._relays = me, relays
+    def __init__(
+        self,
+        me: NodeId,
+        relays: bool,
+        book: Book,
+        kernel: Kernel,
+        neighbour: Neighbour,
+        kept: Kept,
+        is_border: Callable[[NodeId], bool] = lambda _: False,
+    ) -> None:
+        self._me, self._relays, self._is_border = me, relays, is_border
         self._book, self._kernel, self._neighbour, self._kept = book, kernel, neighbour, kept
         self._held: dict[str, _Held] = {}
         self._used: Counter[NodeId] = Counter()
@@ -179,7 +188,8 @@ class Labels:
 
     def _facts(self, label: Label) -> Facts:
         """Raises OrderError."""
-        if None not in {label.initiator_side, label.responder_side} and not self._relays:
+        sides = _sides(label)
+        if len(sides) > 1 and not self._relays and not any(map(self._is_border, sides)):
             raise OrderError("this node relays for nobody (set 'relays: true' in its node.yaml)")
         return _make_facts(label, self._neighbour)
 

@@ -70,6 +70,7 @@ class Links:
         self._follower: Follower | None = None
         self._turn = asyncio.Lock()
         self._sound: dict[bytes, NodeRecord] = {}
+        self._borders: frozenset[NodeId] = frozenset()
         self._is_started = False
         self._told: Callable[[str], None] = log.warning
         self.news = asyncio.Event()
@@ -84,6 +85,10 @@ class Links:
     def neighbour(self, node_id: NodeId) -> LinkEnd | None:
         link = self._links.get(node_id)
         return link.found_end if link is not None else None
+
+    def is_border(self, node_id: NodeId) -> bool:
+        """Whether it is that of another cluster, by order of a manager."""
+        return node_id in self._borders
 
     def find(self, node_id: NodeId) -> Link | None:
         return self._links.get(node_id)
@@ -182,6 +187,7 @@ class Links:
 
     async def _take(self, order: Neighbours, is_settled: bool) -> None:
         records = self._read(order)
+        self._borders = frozenset(order.borders)
         for node_id, link in self._links.items():
             link.is_wanted = node_id in records
         self._rivals = {node_id: rival for node_id, rival in self._rivals.items() if node_id in records}

@@ -14,13 +14,13 @@ from services.errors import IdentityError
 from services.kernel.errors import KernelError
 from services.kernel.model import SESSIONS, AllowedIp, Fact, Peer, granted, outer
 from services.keys import NodeId, read_node_id, session_key
-from services.node.api_words import ManagerPeer, Member
+from services.node.api_words import Border, ManagerPeer, Member
 from services.node.book import Book
 from services.node.config import read_endpoint
 from services.node.errors import MemberError, NodeError
 from services.node.kept import Kept
 from services.node.probes import Prober
-from services.node.services import MANAGERS_PORTS, Publisher
+from services.node.services import BORDER_PORT, MANAGERS_PORTS, Publisher
 from services.node.session_words import KEEPALIVE_S
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,21 @@ _FILE = "member-"
 
 
 class Guest(msgspec.Struct, frozen=True):
-    """`endpoint` is that of another manager's session socket, and empty for a member."""
+    """`endpoint` is that of another manager's session socket, and empty for a member. `is_border`: that manager is of
+    another cluster.
+    """
 
     node_id: NodeId
     addresses: tuple[str, ...]
     endpoint: str = ""
+    is_border: bool = False
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Of the manager here."""
+        if self.is_border:
+            return (BORDER_PORT,)
+        return MANAGERS_PORTS if self.endpoint else (BUS_PORT,)
 
 
 class Members:
@@ -65,10 +75,10 @@ class Members:
                 log.warning("'%s' is forgotten: %s", name, error)
                 self._kept.remove(name)
 
-    async def take(self, wanted: Member | ManagerPeer) -> None:
+    async def take(self, wanted: Member | ManagerPeer | Border) -> None:
         guest = self._read(wanted)
         old = self._guests.get(guest.node_id)
-        if isinstance(wanted, Member) and old is not None and old.endpoint:
+        if isinstance(wanted, Member) and old is not None and old.endpoint and not old.is_border:
             guest = msgspec.structs.replace(guest, endpoint=old.endpoint)
         if old is None and len(self._guests) >= MAX_MEMBERS:
             raise MemberError(f"there are {MAX_MEMBERS} members here already")
@@ -90,14 +100,20 @@ class Members:
         await self._book.set(_owner(guest.node_id), self._facts(guest))
         if guest.node_id not in self._guests:
             self._prober.know(session_address(guest.node_id), guest.node_id, by=_FILE)
-            await self._publisher.take_member(guest.node_id, self._me, by=_FILE)
+            if not guest.is_border:
+                await self._publisher.take_member(guest.node_id, self._me, by=_FILE)
         self._guests[guest.node_id] = guest
 
-    def _read(self, wanted: Member | ManagerPeer) -> Guest:
+    def _read(self, wanted: Member | ManagerPeer | Border) -> Guest:
         try:
             node_id = read_node_id(wanted.node_id)
             if isinstance(wanted, ManagerPeer):
                 guest = Guest(node_id, (str(read_endpoint(wanted.endpoint).address),), wanted.endpoint)
+            elif isinstance(wanted, Border):
+                if wanted.endpoint:
+                    read_endpoint(wanted.endpoint)
+                addresses = tuple(str(ip_address(text)) for text in wanted.addresses)
+                guest = Guest(node_id, addresses, wanted.endpoint, is_border=True)
             else:
                 guest = Guest(node_id, tuple(str(ip_address(text)) for text in wanted.addresses))
         except (IdentityError, ValueError) as error:
@@ -113,12 +129,11 @@ class Members:
         peer = Peer(SESSIONS, key)
         if guest.endpoint:
             peer = Peer(SESSIONS, key, read_endpoint(guest.endpoint), KEEPALIVE_S)
-        ports = MANAGERS_PORTS if guest.endpoint else (BUS_PORT,)
         return [
             peer,
             AllowedIp(SESSIONS, IPv6Network(there), key),
             granted(there, "udp", self._probe_port),
-            *(granted(there, "tcp", port) for port in ports),
+            *(granted(there, "tcp", port) for port in guest.ports),
             *(outer(ip_address(address)) for address in guest.addresses),
         ]
 

@@ -80,6 +80,7 @@ class Ways(NamedTuple):
     routes: tuple[Way, ...]
     direct: tuple[str, ...]
     session_port: int
+    cluster: str = ""
 
 
 class Opener:
@@ -115,7 +116,12 @@ class Opener:
         except BaseException:
             await self.close(found)
             raise
-        return Ways(tuple(Way(path.route, path.mtu, path.nodes) for path in begun.paths), direct, begun.session_port)
+        return Ways(
+            tuple(Way(path.route, path.mtu, path.nodes) for path in begun.paths),
+            direct,
+            begun.session_port,
+            begun.cluster,
+        )
 
     async def close(self, routes: tuple[str, ...]) -> None:
         """Here at once, elsewhere if a manager can be asked; else the labels expire."""

@@ -25,6 +25,7 @@ from services.manager.asks import (
 )
 from services.manager.errors import WordsError
 from services.manager.limits import Limits
+from services.manager.peering.words import Vouch, check_vouch
 from services.manager.record import MAX_ENDPOINTS
 from services.manager.signed import read
 from services.node.config import read_endpoint
@@ -35,6 +36,11 @@ HOLDS_S = 10.0
 MAX_WAITING, MAX_WAITING_OF_ONE = 4096, 32
 PER_S, BURST = 5.0, 40
 """Challenges for one initiator."""
+
+
+class Abroad(Protocol):
+    def refusal(self, cluster: str, service: str) -> str:
+        """Why nodes of that cluster may not have the service, or nothing."""
 
 
 class Access(Protocol):
@@ -54,11 +60,13 @@ class Responder:
         self,
         me: NodeId,
         access: Access,
+        borders: Abroad,
         managers: Callable[[], Collection[NodeId]],
         troubles: Troubles,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._me, self._access, self._managers, self._troubles, self._clock = me, access, managers, troubles, clock
+        self._borders = borders
         self._drawn: OrderedDict[bytes, _Drawn] = OrderedDict()
         self._limits = Limits(PER_S, BURST)
 
@@ -66,7 +74,8 @@ class Responder:
         """A challenge for that initiator and service. Raises OrderError."""
         now_s, initiator = self._clock(), _check_id(wanted.initiator)
         self._forget_old(now_s)
-        self._check_access(wanted.service, initiator, wanted.cluster)
+        claim = Vouch(initiator, self._me, wanted.service)
+        self._check_access(claim, wanted.cluster, wanted.vouch)
         of_one = sum(drawn.initiator == initiator for drawn in self._drawn.values())
         too_many = len(self._drawn) >= MAX_WAITING or of_one >= MAX_WAITING_OF_ONE
         if too_many or not self._limits.allows(initiator, now_s):
@@ -90,17 +99,34 @@ class Responder:
         if drawn is None or (drawn.initiator, drawn.service) != (by, request.service):
             raise self._wrong(f"a session request of node '{by}' with no fresh challenge: a replay, or too late")
         _check_form(request)
-        self._check_access(request.service, by, offer.cluster)
+        claim = Vouch(by, self._me, request.service, request.challenge)
+        self._check_access(claim, offer.cluster, offer.vouch)
         return request
 
-    def _check_access(self, service: str, initiator: NodeId, cluster: str) -> None:
-        if cluster and cluster not in self._managers():
+    def _check_access(self, claim: Vouch, cluster: str, vouch: bytes) -> None:
+        service, initiator = claim.service, claim.initiator
+        if vouch:
+            self._check_abroad(claim, cluster, vouch)
+        elif cluster and cluster not in self._managers():
             raise self._wrong(f"a manager vouches for members of '{cluster[:64]}', which is no manager of this node")
         if initiator == self._me:
             raise OrderError("a node has no session with itself")
         if why := self._access.refusal(service, initiator, cluster):
             self._troubles.note(f"node '{initiator}' was refused service '{service[:63]}': it is not on the list")
             raise OrderError(why)
+
+    def _check_abroad(self, claim: Vouch, cluster: str, vouch: bytes) -> None:
+        """The other cluster's manager says itself that the initiator is of it; ours, what is exported there."""
+        try:
+            by = check_vouch(vouch, claim)
+        except WordsError as error:
+            raise self._wrong(
+                "a manager offers a session from another cluster that nobody vouches for", str(error)
+            ) from None
+        if by != cluster:
+            raise self._wrong(f"a manager offers a session from cluster '{cluster[:64]}', vouched for by '{by}'")
+        if why := self._borders.refusal(cluster, claim.service):
+            raise self._wrong(why)
 
     def _wrong(self, what: str, why: str = "") -> OrderError:
         self._troubles.note(what)

@@ -109,7 +109,9 @@ class Node:
         self.book = Book(self.kernel)
         self.prober = Prober(identity)
         self.links = Links(identity, config, self.own, self.book, self.prober, ram)
-        self.labels = Labels(identity.node_id, config.relays, self.book, self.kernel, self.links.neighbour, ram)
+        self.labels = Labels(
+            identity.node_id, config.relays, self.book, self.kernel, self.links.neighbour, ram, self.links.is_border
+        )
         self.links.follow(self.labels, self.troubles.note)
         orders = Orders(identity.node_id, ram, card, self.troubles.note)
         self._undo.push_async_callback(orders.close)

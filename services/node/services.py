@@ -39,6 +39,9 @@ MAX_SERVICES = 32
 MANAGERS_PORTS = (4222, 6222)
 """Of the bus, which `Members` opens to members alone."""
 
+BORDER_PORT = 4223
+"""Where managers of other clusters speak with the one here (`services.manager.peering.words`)."""
+
 _FILE = "service-"
 
 
@@ -57,10 +60,11 @@ class Publisher:
     def __init__(self, identity: Identity, config: Config, book: Book, home: Sayer, kept: Kept) -> None:
         self._identity, self._book, self._home, self._kept = identity, book, home, kept
         self._address = session_address(identity.node_id)
-        self._taken = {config.link_port, config.session_port, config.probe_port, *MANAGERS_PORTS}
+        self._taken = {config.link_port, config.session_port, config.probe_port, *MANAGERS_PORTS, BORDER_PORT}
         self._services: dict[str, Publish] = {}
         self._unclaimed: set[str] = set()
         self._clusters: dict[NodeId, dict[str, str]] = {}
+        self._foreign: dict[NodeId, tuple[str, ...]] = {}
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -169,24 +173,35 @@ class Publisher:
         allowed = not found.open_to or node_id in found.open_to or self._is_for(found, cluster)
         return "" if allowed else f"service '{service}' is not open to node '{node_id}': ask its owner"
 
-    async def take_member(self, node_id: NodeId, cluster: str, by: str) -> None:
-        """`by` says that the node belongs to that manager's cluster, or with no `cluster`, says no longer so."""
+    async def take_member(self, node_id: NodeId, cluster: str, by: str, only: tuple[str, ...] | None = None) -> None:
+        """`by` says that the node belongs to that manager's cluster, or with no `cluster`, says no longer so. One of
+        another cluster may use `only` these services, whatever their lists say.
+        """
         async with self._turn:
+            before = self._foreign.pop(node_id, None)
+            if only is not None:
+                self._foreign[node_id] = only
             known = self._clusters.setdefault(node_id, {})
             old = known.pop(by, "")
             if cluster:
                 known[by] = cluster
             elif not known:
                 del self._clusters[node_id]
-            touched = [one for one in self._services.values() if self._is_for(one, old) or self._is_for(one, cluster)]
-            if old != cluster and touched:
+            named = {*(before or ()), *(only or ())}
+            touched = [
+                one
+                for one in self._services.values()
+                if self._is_for(one, old) or self._is_for(one, cluster) or one.name in named
+            ]
+            if (old != cluster or before != only) and touched:
                 await self._book.set_many({_owner(one.name): self._facts(one) for one in touched})
 
     def _facts(self, service: Publish) -> list[Fact]:
-        if not service.open_to:
-            return [opened(service.protocol, service.port)]
-        allowed = dict.fromkeys(self._allowed(service))
-        return [granted(session_address(node_id), service.protocol, service.port) for node_id in allowed]
+        let_in = [node_id for node_id, names in self._foreign.items() if service.name in names]
+        named = [node_id for node_id in self._allowed(service) if node_id not in self._foreign]
+        facts = [] if service.open_to else [opened(service.protocol, service.port)]
+        allowed = dict.fromkeys([*named, *let_in])
+        return [*facts, *(granted(session_address(node_id), service.protocol, service.port) for node_id in allowed)]
 
     def _allowed(self, service: Publish) -> Iterator[NodeId]:
         for text in service.open_to:

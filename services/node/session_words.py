@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, IPv6Network
 import msgspec
 
 from services.addresses import End, read_route_id, route_address, session_address
-from services.kernel.model import SESSIONS, AllowedIp, Endpoint, Fact, Peer, Route, granted, outer
+from services.kernel.model import SESSIONS, AllowedIp, Endpoint, Fact, Peer, Route, foreign, granted, outer
 from services.keys import CurveKey, NodeId, session_key
 from services.manager.routes.policy import Policy
 from services.node.config import read_endpoint
@@ -49,7 +49,8 @@ class Way(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct, frozen=True):
     """`ways` are routes. `active` is the route taken, or `DIRECT`: by this node where it is the initiator, else by the
     other one as far as known. `direct`: endpoints of the other one, where both agreed on a direct way; the first is the
-    one taken. `cluster`: the manager that vouches for the other one's membership.
+    one taken. `cluster`: the manager that vouches for the other one's membership. `border`: the
+    other cluster's manager, where it is of one; then the other may use what is `granted`, and nothing else here.
     """
 
     node_id: NodeId
@@ -63,6 +64,8 @@ class Session(msgspec.Struct, frozen=True):
     direct: tuple[str, ...] = ()
     cluster: str = ""
     switches: int = 0
+    border: str = ""
+    granted: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -111,6 +114,7 @@ def session_facts(me: NodeId, session: Session, probe_port: int) -> list[Fact]:
         AllowedIp(SESSIONS, IPv6Network(there), key),
         Route(IPv6Network(there), SESSIONS, source=session_address(me), mtu=session.mtu),
         granted(there, "udp", probe_port),
+        *([foreign(there)] if session.border else []),
         *_outers(session),
     ]
 

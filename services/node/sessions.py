@@ -38,7 +38,7 @@ from services.node.opener import Asker, Ends, Opener, OwnEndpoints, Wish
 from services.node.paths import CALM_S, DIRECT
 from services.node.pilot import Pilot
 from services.node.probes import Prober
-from services.node.responder import Responder
+from services.node.responder import Abroad, Responder
 from services.node.services import Publisher
 from services.node.session_words import Session, Way, read_way_note, session_facts
 from services.node.troubles import Troubles
@@ -79,13 +79,14 @@ class Sessions:
         prober: Prober,
         kept: Kept,
         publisher: Publisher,
+        borders: Abroad,
         troubles: Troubles,
     ) -> None:
         self._me, self._probe_port = identity.node_id, config.probe_port
         self._book, self._labels, self._home, self._prober, self._kept = book, labels, home, prober, kept
         self._publisher, self.troubles = publisher, troubles
         self._opener = Opener(identity, own, labels, home, troubles)
-        self._responder = Responder(self._me, publisher, lambda: home.managers, troubles)
+        self._responder = Responder(self._me, publisher, borders, lambda: home.managers, troubles)
         self._sessions: dict[NodeId, Session] = {}
         self._pilots: dict[NodeId, tuple[Pilot, asyncio.Task[None]]] = {}
         self._turns: dict[NodeId, asyncio.Lock] = {}
@@ -172,6 +173,8 @@ class Sessions:
         return self._turns.setdefault(node_id, asyncio.Lock())
 
     async def _use(self, session: Session, service: str) -> Session:
+        if session.border and not (session.is_initiator and service in session.services):
+            return await self._open(session.node_id, service, session.policy)
         if service not in session.services:
             session = replace(session, services=(*session.services, service)[-8:])
             await self.change(session)
@@ -189,6 +192,7 @@ class Sessions:
         finally:
             self._opening.discard(node_id)
         old = self._sessions.get(node_id)
+        before = old if old is not None and old.border and old.border == ways.cluster else None
         session = Session(
             node_id,
             is_initiator=True,
@@ -197,9 +201,11 @@ class Sessions:
             active=ways.routes[0].route if ways.routes else DIRECT,
             opened_unix_s=int(time.time()),
             policy=policy,
-            services=(service,),
+            services=(service, *(one for one in before.services if one != service))[:8] if before else (service,),
             direct=ways.direct,
             cluster=old.cluster if old is not None else "",
+            border=ways.cluster,
+            granted=before.granted if before is not None else (),
         )
         await self._begin(session)
         return session
@@ -223,12 +229,12 @@ class Sessions:
     async def _take_offer(self, order: Order) -> Reply:
         try:
             offer = decode(order.body, SessionOffer, "session")
-            await self._answer(self._responder.check(offer), offer.cluster)
+            await self._answer(self._responder.check(offer), offer.cluster, is_abroad=bool(offer.vouch))
         except (NodeError, KernelError, WordsError) as error:
             return Reply(str(error))
         return Reply()
 
-    async def _answer(self, request: SessionRequest, cluster: str) -> None:
+    async def _answer(self, request: SessionRequest, cluster: str, *, is_abroad: bool) -> None:
         """Makes the initiator's wish true here. Raises NodeError, KernelError."""
         node_id, old = request.initiator, self._sessions.get(request.initiator)
         if node_id in self._opening and self._me < node_id:
@@ -251,6 +257,8 @@ class Sessions:
             services=(request.service,),
             direct=request.direct,
             cluster=cluster,
+            border=cluster if is_abroad else "",
+            granted=tuple(dict.fromkeys([*(old.granted if old else ()), request.service])) if is_abroad else (),
         )
         await self._begin(session, keeps=bool(request.keeps))
         log.info("node '%s' has a session for service '%s'", node_id, request.service)
@@ -296,8 +304,9 @@ class Sessions:
             self._kept.write(FILE + node_id, session)
         except KeptError as error:
             log.warning("the session with '%s' would not outlive a restart: %s", node_id, error)
-        if old is None or old.cluster != session.cluster:
-            await self._publisher.take_member(node_id, session.cluster, by=FILE)
+        if old is None or (old.cluster, old.border, old.granted) != (session.cluster, session.border, session.granted):
+            only = session.granted if session.border else None
+            await self._publisher.take_member(node_id, session.cluster, by=FILE, only=only)
         report = await self._book.set(session.owner, session_facts(self._me, session, self._probe_port))
         if old is None:
             await self.on_begun(node_id)

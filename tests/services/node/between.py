@@ -22,6 +22,7 @@ from services.manager.offer import read_service
 from services.manager.signed import Order
 from services.node.api_words import Publish
 from services.node.book import Book
+from services.node.borders import Borders
 from services.node.config import Config
 from services.node.errors import AwayError, RefusedError
 from services.node.kept import Kept
@@ -195,6 +196,7 @@ class Node:
             self.prober,
             self.kept,
             self.publisher,
+            Borders(self.kept),
             self.troubles,
         )
 

@@ -18,7 +18,7 @@ from services.node.errors import OrderError
 from services.node.responder import BURST, HOLDS_S, MAX_WAITING_OF_ONE, Responder
 from services.node.troubles import Troubles
 
-ME, FRIEND, STRANGER, MANAGER = (Identity(new_seed()) for _ in range(4))
+ME, FRIEND, STRANGER, MANAGER, FAR = (Identity(new_seed()) for _ in range(5))
 
 
 class List:
@@ -27,6 +27,16 @@ class List:
     def refusal(self, service: str, node_id: NodeId, cluster: str) -> str:
         allowed = service == "web" and (node_id == FRIEND.node_id or cluster == MANAGER.node_id)
         return "" if allowed else f"service '{service}' is not open to node '{node_id}'"
+
+
+class Abroad:
+    """One cluster is peered, and may use one service."""
+
+    def refusal(self, cluster: str, service: str) -> str:
+        return "" if (cluster, service) == (FAR.node_id, "web") else "not peered, or not exported"
+
+
+ABROAD = Abroad()
 
 
 class Clock:
@@ -48,7 +58,7 @@ def troubles() -> Troubles:
 
 @pytest.fixture
 def responder(clock: Clock, troubles: Troubles) -> Responder:
-    return Responder(ME.node_id, List(), lambda: (MANAGER.node_id,), troubles, clock)
+    return Responder(ME.node_id, List(), ABROAD, lambda: (MANAGER.node_id,), troubles, clock)
 
 
 def request(by: Identity, challenge: bytes, **more: object) -> SessionRequest:
@@ -201,7 +211,7 @@ def test_a_request_without_sense_is_refused(responder: Responder, more: dict[str
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_refused(data: bytes) -> None:
-    responder = Responder(ME.node_id, List(), lambda: (MANAGER.node_id,), Troubles(), Clock())
+    responder = Responder(ME.node_id, List(), ABROAD, lambda: (MANAGER.node_id,), Troubles(), Clock())
     with pytest.raises(OrderError):
         responder.check(SessionOffer(data))
 
