@@ -20,7 +20,6 @@ from tests.mesh.world import World, run_world
 
 LAPTOP, EXIT, FRIEND, WEB, GATE = "laptop", "west-3", "west-5", "web", "west-gate"
 NAME, WEB4, WEB6 = "web.example", "5.9.77.2", "2a01:4f8:77::2"
-RELAYS = ("relay-1", "relay-2")
 ADDRESSES6 = {
     "web": ("beyond", "2a01:4f8:77::2/64", "2a01:4f8:77::1"),
     "west-gate": ("beyond", "2a01:4f8:77::1/64", ""),
@@ -69,9 +68,9 @@ class Sites:
         """What the web server and the name server beyond were asked, and by whom."""
         return self._web.log.read_text().splitlines()
 
-    def relay(self, there: str = EXIT) -> str:
-        """The first hop of the laptop's active way there."""
-        return self.world.path(LAPTOP, there)[1]
+    def past_the_manager(self) -> dict[str, object]:
+        """A policy: the manager's host is not to be a relay, since relays will lose power here."""
+        return {"hops_at_least": 2, "exclude": [self.world.id("meeting")]}
 
 
 @contextlib.contextmanager
