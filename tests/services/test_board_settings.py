@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.manager.config import load_config as load_manager
 from services.node.config import load_config as load_node
 from services.socks.client.config import load_config as load_socks_client
 from services.socks.server.config import load_config as load_socks_server
@@ -16,6 +17,7 @@ from services.vpn.server.config import load_config as load_vpn_server
 BOARD = Path(__file__).parents[2] / "rootfs_overlay/usr/lib/skywire"
 NOT_THERE = Path("/nonexistent/of-a-person.yaml")
 READERS: dict[str, Callable[[Path, Path], object]] = {
+    "manager": load_manager,
     "node": load_node,
     "socks-client": load_socks_client,
     "socks-server": load_socks_server,
