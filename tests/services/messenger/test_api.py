@@ -9,7 +9,7 @@ import io
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,33 +18,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.keys import Identity, new_seed
 from services.messenger import api as module
 from services.messenger import api_connection
 from services.messenger.api import MAX_OF_ONE, Api
 from services.messenger.api_wire import decode_answer, encode, read_request
 from services.messenger.api_words import (
     MAX_LINE,
-    Answer,
     Came,
     Contacts,
     Done,
     Event,
     FetchFile,
-    Files,
-    FileState,
     GetContacts,
-    GetFiles,
-    GetGroups,
     GetHistory,
     GetStatus,
-    Message,
     Messages,
     Missed,
     Notes,
     PostNotice,
     Refused,
-    Request,
     Send,
     SendFile,
     Sent,
@@ -53,90 +45,11 @@ from services.messenger.api_words import (
     Watching,
 )
 from services.messenger.client import MessengerClient, watch
-from services.messenger.errors import ApiError, MessengerAwayError, MessengerError, MessengerRefusedError
+from services.messenger.errors import ApiError, MessengerAwayError, MessengerRefusedError
 from services.messenger.hub import MOST_UNTOLD, Hub
 from services.messenger.line import Line
+from tests.services.messenger.desk import ALICE, ME, Desk
 from tests.services.node.between import until
-
-ME = Identity(new_seed()).node_id
-
-
-class Desk:
-    """Remembers what is sent, and refuses what it does not know."""
-
-    def __init__(self) -> None:
-        self.hub = Hub()
-        self.messages: list[Message] = []
-        self.files: dict[str, tuple[FileState, bytes]] = {}
-        self.taken = 0
-        self.watching = 0
-        self.answered = 0
-
-    def write_down(self, text: str, file: FileState | None = None) -> Message:
-        number = len(self.messages) + 1
-        kind: Any = "text" if file is None else "file"
-        message = Message(number, f"{number:032x}", ME, ME, "me", True, kind, text, 1.0, 1.0, "waiting", file=file)
-        self.messages.append(message)
-        self.hub.tell(Came(message))
-        return message
-
-    async def answer(self, request: Request) -> Answer:
-        self.answered += 1
-        match request:
-            case Send(text=text):
-                message = self.write_down(text)
-                await asyncio.sleep(0)
-                return Sent(message)
-            case GetHistory():
-                return Messages(tuple(self.messages))
-            case GetContacts():
-                return Contacts(())
-            case GetFiles():
-                return Files(tuple(file for file, _ in self.files.values()))
-            case TakeNotes(wait_s=wait_s):
-                await asyncio.sleep(wait_s)
-                return Notes(())
-            case PostNotice(text=text):
-                return Sent(self.write_down(text))
-            case GetGroups():
-                await asyncio.sleep(3600)
-        raise ZeroDivisionError
-
-    async def send_file(self, request: SendFile, chunks: AsyncIterator[bytes]) -> Sent:
-        if request.name == "no":
-            raise MessengerError("nobody wants that")
-        data = b""
-        async for chunk in chunks:
-            data += chunk
-            self.taken = len(data)
-            if request.name == "full" and self.taken > 100_000:
-                raise MessengerError("the disk is full")
-        file = FileState(request.name, ME, ME, request.name, request.size, True, "done")
-        self.files[request.name] = (file, data)
-        return Sent(self.write_down("", file))
-
-    async def fetch_file(self, request: FetchFile) -> tuple[FileState, AsyncIterator[bytes]]:
-        if request.file not in self.files:
-            raise MessengerError(f"no file '{request.file}'")
-        file, data = self.files[request.file]
-
-        async def chunks() -> AsyncIterator[bytes]:
-            for at in range(0, len(data), 50_000):
-                yield data[at : at + 50_000]
-
-        return file, chunks()
-
-    async def watch(self, request: Watch) -> AsyncGenerator[Watching | Event, None]:
-        self.watching += 1
-        try:
-            async with self.hub.follow() as events:
-                yield Watching(len(self.messages))
-                for message in self.messages[request.since :] if request.since is not None else []:
-                    yield Came(message)
-                async for event in events:
-                    yield event
-        finally:
-            self.watching -= 1
 
 
 @asynccontextmanager
@@ -214,7 +127,7 @@ def test_a_late_answer_is_not_taken_for_the_next(tmp_path: Path) -> None:
 def test_the_end_is_told_to_all_who_wait(tmp_path: Path) -> None:
     async def test(path: Path, _: Desk, api: Api) -> None:
         async with MessengerClient(path) as messenger:
-            asked = [asyncio.create_task(messenger.ask(GetGroups(), Done)) for _ in range(3)]
+            asked = [asyncio.create_task(messenger.ask(TakeNotes("x", wait_s=60), Done)) for _ in range(3)]
             await until(lambda: _.answered == 3)
             await api.close()
             for error in await asyncio.gather(*asked, return_exceptions=True):
@@ -296,7 +209,7 @@ def test_watchers_are_told_what_was_and_what_comes(tmp_path: Path) -> None:
         for text in "abc":
             desk.write_down(text)
         events = watch(Watch(since=1), path)
-        assert await anext(events) == Watching(3)
+        assert await anext(events) == Watching(3, ALICE)
         told = [await anext(events) for _ in "bc"]
         desk.write_down("d")
         told.append(await anext(events))
@@ -308,7 +221,7 @@ def test_watchers_are_told_what_was_and_what_comes(tmp_path: Path) -> None:
         def follow() -> list[str]:
             with Line(path) as line:
                 found = line.watch(Watch())
-                assert next(found) == Watching(4)
+                assert next(found) == Watching(4, ALICE)
                 loop.call_soon_threadsafe(desk.write_down, "e")
                 loop.call_soon_threadsafe(line.close)
                 texts = []
