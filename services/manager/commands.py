@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from services.manager.peering import commands as peering
+
 if TYPE_CHECKING:
     import msgspec
 
@@ -23,6 +25,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def add_to(group: click.Group) -> None:
     for command in (status, nodes, links, routes, services, names, route, admit, expel, invite, pair, name):
         group.add_command(command)
+    peering.add_to(group, _tell)
 
 
 def _tell(request: msgspec.Struct, kind: type[Any], as_json: bool, render: Callable[[Any], list[str]]) -> None:

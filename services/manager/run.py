@@ -18,6 +18,7 @@ from services.manager import tables
 from services.manager.config import Config, load_config
 from services.manager.errors import BusError, LocalNodeError, RefusedError
 from services.manager.manager import Manager
+from services.manager.peering import tables as peering_tables
 from services.secrecy import hide_process
 from viscript.notify import notify
 from viscript.signal import SignalClient
@@ -34,6 +35,7 @@ _LISTS: dict[str, tuple[words.Request, Callable[[Any], list[str]]]] = {
     "routes": (words.GetRoutes(), tables.routes),
     "services": (words.GetServices(), tables.services),
     "names": (words.GetNames(), tables.names),
+    "peers": (words.GetPeers(), peering_tables.peers),
 }
 
 

@@ -113,7 +113,7 @@ def found(answer: words.FoundRoutes) -> list[str]:
         for place, row in enumerate(answer.routes)
     ]
     told = table(("", " latency", " hops", " loss", " mtu", "through"), rows)
-    return [*told, *_wrapped(answer.reason)]
+    return [*told, *wrapped(answer.reason)]
 
 
 def status(answer: words.Status) -> list[str]:
@@ -129,10 +129,10 @@ def status(answer: words.Status) -> list[str]:
         ("expelled", str(answer.expelled)),
     ]
     lines = [_cut(f"{name:<10}{_CONTROL.sub('', value)}") for name, value in rows]
-    return [*lines, *(line for one in answer.advice for line in _wrapped(f"note: {one}"))]
+    return [*lines, *(line for one in answer.advice for line in wrapped(f"note: {one}"))]
 
 
-def _wrapped(text: str) -> list[str]:
+def wrapped(text: str) -> list[str]:
     lines = [""]
     for word in _CONTROL.sub(" ", text).split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > COLUMNS:

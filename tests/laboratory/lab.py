@@ -135,14 +135,14 @@ class Lab:
     def _settle_mesh(self) -> None:
         """The files of node, manager and viscript, where the mesh is the real one."""
         world = World(self.topology, self.network, self.residents)
-        secret = secrets.token_bytes(32)
+        drawn = {cluster: secrets.token_bytes(32) for cluster in self.topology.clusters}
         for name in self.residents:
             self._hosts[name].write(files_of(world, name))
         for name in self.topology.mesh.managers:
             file = self._hosts[name].folder / CLUSTER_SECRET
             file.parent.mkdir(mode=0o700)
             file.touch(mode=0o600)
-            file.write_bytes(secret)
+            file.write_bytes(drawn[self.topology.cluster_of(name)])
 
     def _shape_cables(self) -> None:
         has_netem = machine.has_netem(self.namespace(self.topology.hosts[0]))
@@ -171,11 +171,14 @@ class Lab:
     def _await_mesh(self, tell: Tell, *, keep_going: bool) -> None:
         """Until every node has joined and goes by its host's name. Where viscript runs, the first commands the rest."""
         hosts = [self._hosts[name] for name in self.topology.meshed]
-        managers = self.topology.mesh.managers
         for host in hosts:
             self._await(lambda host=host: not_joined(host), f"'{host.name}' does not join", keep_going)  # type: ignore[misc]
         tell(f"mesh: {len(hosts)} nodes have joined")
-        manager = self._hosts[managers[0]]
+        for cluster in self.topology.clusters:
+            self._await_cluster([self._hosts[name] for name in cluster], tell, keep_going=keep_going)
+
+    def _await_cluster(self, hosts: list[Host], tell: Tell, *, keep_going: bool) -> None:
+        manager = self._hosts[self.topology.managers_of(hosts[0].name)[0]]
         for host in hosts:
             self._await(lambda host=host: not_named(manager, host), f"'{host.name}' gets no name", keep_going)  # type: ignore[misc]
         if self.topology.mesh.plain:
@@ -187,7 +190,7 @@ class Lab:
                 f"'{host.name}' is not commanded",
                 keep_going,
             )
-        tell(f"mesh: {hosts[0].name} commands all boards")
+        tell(f"mesh: {hosts[0].name} commands {len(hosts) - 1} boards")
 
     def _await(self, why_not: Callable[[], str], what: str, keep_going: bool) -> None:
         """Until there is no reason why not. With `keep_going` the last one is noted."""

@@ -62,7 +62,7 @@ def join_place(network: Network, manager: str) -> str:
 
 def files_of(world: World, host: str) -> dict[str, str]:
     """Path under the host's folder → text, all filled in but for the words of `templates`."""
-    files = {"node.yaml": _text(_node(world))}
+    files = {"node.yaml": _text(_node(world, host))}
     if host in world.managers:
         files["manager.yaml"] = _text(_manager(world, host))
     if not world.topology.mesh.plain:
@@ -81,13 +81,14 @@ def programs_of(topology: Topology) -> tuple[Program, ...]:
     )
 
 
-def _node(world: World) -> dict[str, object]:
+def _node(world: World, host: str) -> dict[str, object]:
     mesh = world.topology.mesh
     return {
         "seed": f"${{dir}}/{SEED}",
         "card": "${dir}/card",
         "managers": [
-            {"at": join_place(world.network, name), "id": world.residents[name].node_id} for name in mesh.managers
+            {"at": join_place(world.network, name), "id": world.residents[name].node_id}
+            for name in world.topology.managers_of(host)
         ],
         "link_networks": [str(network) for network in mesh.links],
         "wires": [str(network) for network in mesh.wires],
@@ -103,7 +104,7 @@ def _manager(world: World, host: str) -> dict[str, object]:
         "join": {"listen": f"0.0.0.0:{JOIN_PORT}", "admit": "open"},
         "others": [
             {"id": world.residents[name].node_id, "at": join_place(world.network, name)}
-            for name in world.managers
+            for name in world.topology.managers_of(host)
             if name != host
         ],
     }
@@ -131,7 +132,7 @@ def _apps(world: World, host: str) -> dict[str, object]:
             "after": ["node"],
             **always,
         }
-    first = world.topology.meshed[0]
+    first = world.topology.cluster_of(host)[0]
     if host != first:
         words = ["publish", VISCRIPT_SERVICE, str(VISCRIPT_PORT), "--to", world.residents[first].node_id]
         apps["operator-door"] = {
@@ -145,9 +146,10 @@ def _apps(world: World, host: str) -> dict[str, object]:
 
 
 def _cluster(world: World, host: str) -> dict[str, object]:
-    """The first host commands the others, over the mesh."""
-    places = {name: f"[{resident.address}]:{VISCRIPT_PORT}" for name, resident in world.residents.items()}
-    first = world.topology.meshed[0]
+    """The first host commands the others of its network, over the mesh."""
+    cluster = world.topology.cluster_of(host)
+    places = {name: f"[{world.residents[name].address}]:{VISCRIPT_PORT}" for name in cluster}
+    first = cluster[0]
     return {"name": host, "listen": places[host], "operators": [world.residents[first].address], "nodes": places}
 
 

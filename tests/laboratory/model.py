@@ -102,7 +102,8 @@ class Program:
 @dataclass(frozen=True, slots=True)
 class Mesh:
     """`links` are the networks over which nodes may link, none for all; `wires` those of trusted switches. `apart` are
-    hosts that know nothing of the mesh. `plain`: the lab starts node and manager itself; else each host's viscript
+    hosts that know nothing of the mesh. `clusters`: hosts that are a network of their own each, with a manager among
+    them; none is one of all. `plain`: the lab starts node and manager itself; else each host's viscript
     does.
     """
 
@@ -112,6 +113,7 @@ class Mesh:
     wires: tuple[IPv4Network, ...] = ()
     plain: bool = False
     apart: tuple[str, ...] = ()
+    clusters: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,18 @@ class Topology:
     def meshed(self) -> tuple[str, ...]:
         """The hosts with a node, where the mesh is the real one."""
         return tuple(host for host in self.hosts if host not in self.mesh.apart)
+
+    @property
+    def clusters(self) -> tuple[tuple[str, ...], ...]:
+        """The hosts of each."""
+        return self.mesh.clusters or (self.meshed,)
+
+    def cluster_of(self, host: str) -> tuple[str, ...]:
+        return next(cluster for cluster in self.clusters if host in cluster)
+
+    def managers_of(self, host: str) -> tuple[str, ...]:
+        """Those of its cluster."""
+        return tuple(name for name in self.mesh.managers if name in self.cluster_of(host))
 
     @property
     def stand_in(self) -> bool:

@@ -8,6 +8,7 @@
     sites: {rack: {boards: 8, prefix: pi, nat: port-restricted, internet: internet}}
     graph: {kind: random, hosts: 20, prefix: n, degree: 3, seed: 7}
     mesh: stand-in, or node, or {managers: [a], links: [10.128.0.0/9], wires: [192.168.1.0/24], plain: true, apart: [b]}
+          also {managers: [a-m, b-m], clusters: {a: ["a-*"], b: ["b-*"]}}: networks of their own
     programs: {name: {hosts: ["pi-*"], argv: [...], env: {...}, files: {...}, ready: notify}}
     shell: [viscript]
     hints: ["node links"]
@@ -134,13 +135,17 @@ class _Parser:
         if isinstance(node, yaml.ScalarNode):
             kind, keys = read.one_of(node, "mesh", MeshKind), {}
         else:
-            kind, keys = MeshKind.NODE, read.mapping(node, "mesh", {"managers", "apart", "links", "wires", "plain"})
+            kind, keys = (
+                MeshKind.NODE,
+                read.mapping(node, "mesh", {"managers", "apart", "clusters", "links", "wires", "plain"}),
+            )
         if kind is not MeshKind.NODE:
             return Mesh(kind)
         named, apart = (
             [host for item in self._items(keys, key) for host in self._matching(item, key)]
             for key in ("managers", "apart")
         )
+        clusters = self._read_clusters(keys["clusters"], named) if "clusters" in keys else ()
         return Mesh(
             kind,
             managers=tuple(host for host in self._hosts if host in named) or tuple(self._hosts[:1]),
@@ -148,7 +153,19 @@ class _Parser:
             links=tuple(read.subnet(item, "links") for item in self._items(keys, "links")),
             wires=tuple(read.subnet(item, "wires") for item in self._items(keys, "wires")),
             plain="plain" in keys and read.boolean(keys["plain"], "plain"),
+            clusters=clusters,
         )
+
+    def _read_clusters(self, node: yaml.Node, managers: list[str]) -> tuple[tuple[str, ...], ...]:
+        """Each has a manager, and no host is in two."""
+        found = []
+        for _, value in self._named(node, "clusters"):
+            named = [host for item in self._read.items(value, "clusters") for host in self._matching(item, "clusters")]
+            found.append(tuple(host for host in self._hosts if host in named))
+        everyone = [host for cluster in found for host in cluster]
+        if len(set(everyone)) < len(everyone) or any(not set(cluster) & set(managers) for cluster in found):
+            raise self._read.fail(node, "clusters", "hosts of one cluster each, and one of `managers` in each")
+        return tuple(found)
 
     def _read_hints(self, node: yaml.Node) -> tuple[str, ...]:
         hints = self._read.arguments(node, "hints")

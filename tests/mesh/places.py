@@ -38,6 +38,23 @@ switches: {rack: {subnet: 192.168.1.0/24, members: ["*"]}}
 mesh: {managers: [m], links: [192.168.1.0/24], wires: [192.168.1.0/24], plain: true}
 """
 
+TWO_CLUSTERS = """
+description: two networks, a's and b's, with two ways each from a node to its border
+hosts: [a-m, a, a-x, a-y, b-m, b, b-x, b-y]
+switches: {control: {subnet: 203.0.113.0/24, members: ["*"]}}
+cables:
+  - {between: [a, a-x]}
+  - {between: [a, a-y]}
+  - {between: [a-x, a-m]}
+  - {between: [a-y, a-m]}
+  - {between: [a-m, b-m]}
+  - {between: [b-m, b-x]}
+  - {between: [b-m, b-y]}
+  - {between: [b-x, b]}
+  - {between: [b-y, b]}
+mesh: {managers: [a-m, b-m], clusters: {a: [a, "a-*"], b: [b, "b-*"]}, links: [10.128.0.0/9], plain: true}
+"""
+
 
 def read(text: str) -> Topology:
     return parse_topology(text, "places.py")

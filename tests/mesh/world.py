@@ -134,14 +134,18 @@ class World:
     def wait_cables(self) -> None:
         """Until both ends of each cable between two hosts say that their link is up, and a manager knows it."""
         ends = [(wire.left.node, wire.right.node) for wire in self.lab.network.wires]
-        wanted = {way for end in ends if set(end) <= set(self.lab.residents) for way in (end, end[::-1])}
+        inside = [end for end in ends if any(set(end) <= set(cluster) for cluster in self.lab.topology.clusters)]
+        wanted = {way for end in inside for way in (end, end[::-1])}
         for here, there in wanted:
             self.wait(lambda: there in self.links_up(here), f"'{here}' has a link to '{there}'")  # noqa: B023 (at once)
         self.wait(lambda: wanted <= self.known_links(), f"a manager knows the links {wanted}")
 
     def known_links(self) -> set[tuple[str, str]]:
         """As the managers' graph has them."""
-        found = self.ask_manager(ManagersLinks(), KnownLinks).links
+        firsts = [self.lab.topology.managers_of(cluster[0])[0] for cluster in self.lab.topology.clusters[1:]]
+        found = [*self.ask_manager(ManagersLinks(), KnownLinks).links]
+        for name in firsts:
+            found += ask(ManagersLinks(), KnownLinks, manager_socket(self.host(name))).links
         return {(self.name(link.src), self.name(link.dst)) for link in found if link.is_up}
 
     def ask_manager(self, request: msgspec.Struct, kind: type[T]) -> T:
