@@ -1,0 +1,186 @@
+"""Whatever dies or changes, nothing goes past the tunnel: under a steady load on the machine, the router outside counts
+its packets that are not the mesh's, not ARP, no discovery of neighbours or routers, and not DHCP. There are none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.laboratory.errors import LabError
+from tests.mesh import leak_lab
+from tests.mesh.conftest import check_lab
+from tests.mesh.leak_lab import CLIENT, HOME_PREFIX, RELAYS, WEB4, LeakLab, run_leak_lab
+from tests.services.vpn.kill_switch.senders import SAY
+
+FLOWS_WITHIN_S = 40.0
+FLOWS = ("web4", "web6", "name", "dns")
+Event = Callable[[LeakLab], str]
+"""Does something, and returns what was seen of it once all flows again."""
+
+
+def flows_again(lab: LeakLab, since: int | None = None, kinds: tuple[str, ...] = FLOWS) -> float:
+    """Until these kinds of the load have gone well; the seconds that took."""
+    begin = lab.said() if since is None else since
+    return lab.world.wait(lambda: lab.flows(begin, kinds), f"the load flows: {kinds}", FLOWS_WITHIN_S)
+
+
+def client_killed(lab: LeakLab) -> str:
+    lab.client.kill(signal.SIGKILL)
+    lab.world.wait(lab.fails, "the tunnel of the killed client ends", FLOWS_WITHIN_S)
+    since = lab.said()
+    lab.start_client()
+    return f"its tunnel ended, nothing flowed; started again, all flows after {flows_again(lab, since):.1f} s"
+
+
+def relay_killed(lab: LeakLab) -> str:
+    at = lab.server()
+    relay = lab.world.path(CLIENT, at)[1]
+    for pid in lab.world.host(relay).pids():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    took = flows_again(lab)
+    way = lab.world.path(CLIENT, at)
+    lab.world.start_again(relay)
+    assert relay in RELAYS
+    assert relay not in way
+    return f"all processes of {relay}; after {took:.1f} s over {'-'.join(way)}"
+
+
+def server_killed(lab: LeakLab) -> str:
+    first = lab.server()
+    own = lab.world.host(first).node.address()
+    lab.kill(lab.servers[first])
+    since = lab.said()
+    lab.world.wait(lambda: set(lab.exits(since)) - {own}, "another server is in use", FLOWS_WITHIN_S)
+    took = flows_again(lab)
+    second = lab.server()
+    assert second != first
+    lab.start_server(first)
+    return f"{first}; {second} instead, all flows within {took:.1f} s more"
+
+
+def manager_killed(lab: LeakLab) -> str:
+    for job in ("manager", "node"):
+        lab.world.host("m").job(job).kill(signal.SIGKILL)
+    lab.world.wait(lambda: not lab.world.status(CLIENT).is_connected, "the client's node has no manager", 40)
+    took = flows_again(lab)
+    lab.world.start_again("m")
+    lab.world.wait_joined(CLIENT)
+    return f"and its node; all flowed on ({took:.1f} s)"
+
+
+def interface_flapped(lab: LeakLab) -> str:
+    cable = lab.world.lab.cable(CLIENT, "home")
+    cable.down()
+    lab.world.wait(lab.fails, "nothing flows", FLOWS_WITHIN_S)
+    cable.up()
+    return f"down and up; all flows after {flows_again(lab):.1f} s"
+
+
+def dhcp_renewed(lab: LeakLab) -> str:
+    """As a DHCP client does it: asks, gets another address, sets it and the route."""
+    lab.host.run(["python3", "-c", SAY, "255.255.255.255", "67", "0", "68"], check=False)
+    lab.host.run(["ip", "address", "add", "192.168.1.77/24", "dev", "home"])
+    lab.host.run(["ip", "address", "del", "192.168.1.1/24", "dev", "home"])
+    lab.host.run(["ip", "address", "add", "192.168.1.77/24", "dev", "home"], check=False)
+    lab.host.run(["ip", "route", "replace", "default", "via", "192.168.1.254", "dev", "home"])
+    return f"192.168.1.1 became 192.168.1.77; all flows after {flows_again(lab):.1f} s"
+
+
+def ipv6_appears(lab: LeakLab) -> str:
+    lab.advertise()
+    listed = ["ip", "-6", "-o", "address", "show", "dev", "home", "scope", "global"]
+    lab.world.wait(lambda: HOME_PREFIX[:-1] in lab.host.run(listed).stdout, "the machine has an IPv6 address of home")
+    lab.world.wait(
+        lambda: "default" in lab.host.run(["ip", "-6", "route", "show", "dev", "home"]).stdout, "and a route"
+    )
+    return f"by a router's advertisement, address and default route; all flows within {flows_again(lab):.1f} s"
+
+
+def resolver_changed(lab: LeakLab) -> str:
+    """As a DHCP client does it."""
+    given = lab.host.folder / "resolv.conf"
+    ours = given.read_text()
+    given.write_text(f"nameserver {leak_lab.HOME_RESOLVER}\n")
+    took = lab.world.wait(lambda: given.read_text() == ours, "the tunnel's resolver is set again", 20)
+    flows_again(lab)
+    return f"the network's own was set; the tunnel's again after {took:.1f} s"
+
+
+EVENTS: dict[str, Event] = {
+    "relay killed": relay_killed,
+    "server killed": server_killed,
+    "manager killed": manager_killed,
+    "interface flapped": interface_flapped,
+    "DHCP renewed": dhcp_renewed,
+    "IPv6 appears on the uplink": ipv6_appears,
+    "DNS server changed": resolver_changed,
+    "client killed": client_killed,
+}
+
+
+def look(lab: LeakLab, event: Event) -> tuple[str, bool]:
+    """A row: what was seen, and whether nothing leaked while the load went on, before, meanwhile and afterwards."""
+    flows_again(lab)
+    lab.leaks.start_anew()
+    said = event(lab)
+    counts = lab.leaks.counts()
+    where = f", to {found}" if counts["leaked"] and (found := lab.leaks.where()) else ""
+    seen = f"{said}; {counts['leaked']} packets leaked{where} ({counts['mesh']} of the mesh, {counts['needed']} needed)"
+    return seen, counts["leaked"] == 0 and counts["mesh"] > 0
+
+
+def deliberate_leak(lab: LeakLab) -> str:
+    """One datagram that bears the node's mark, which only root can give it."""
+    lab.host.run(["python3", "-c", SAY, WEB4, "9", "81"])
+    lab.world.wait(lambda: lab.leaks.counts()["leaked"], "the router has seen it", 10)
+    return "one datagram past the tunnel"
+
+
+def stays_on_and_goes_off(lab: LeakLab) -> str:
+    """An ordinary end leaves the kill switch on; `off` gives everything back."""
+    lab.client.stop()
+    lab.leaks.start_anew()
+    time.sleep(1.0)
+    assert lab.leaks.counts()["leaked"] == 0
+    found = json.loads(lab.host.run(lab.command("kill-switch", "status", "--json")).stdout)
+    assert found["is_on"]
+    lab.host.run(lab.command("off"))
+    flows_again(lab, kinds=("web4", "web6"))
+    assert leak_lab.HOME_RESOLVER in (lab.host.folder / "resolv.conf").read_text()
+    assert "proto 84" not in lab.host.run(["ip", "rule"]).stdout
+    assert lab.leaks.counts()["leaked"]
+    return f"stopped: 0 packets, {found['blocked']} refused; off: the load flows past it again"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeakLab]:
+    check_lab()
+    with run_leak_lab(tmp_path_factory.mktemp("leaks") / "lab") as found:
+        yield found
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_nothing_leaks(lab: LeakLab, event: str) -> None:
+    seen, is_tight = look(lab, EVENTS[event])
+    assert is_tight, seen
+
+
+def test_a_deliberate_leak_is_seen(lab: LeakLab) -> None:
+    seen, is_tight = look(lab, deliberate_leak)
+    assert not is_tight, seen
+    assert WEB4 in seen
+
+
+def test_only_off_opens_it(lab: LeakLab) -> None:
+    stays_on_and_goes_off(lab)
+
+
+__all__ = ["EVENTS", "LabError", "look"]
