@@ -59,7 +59,12 @@ class Chat:
 
     def __enter__(self) -> Self:
         """Raises MessengerError: nobody is so called, no messenger answers."""
-        self._begin()
+        try:
+            self._begin()
+        except MessengerError:
+            if self._watching is not None:
+                self._watching.end()
+            raise
         self._thread.start()
         return self
 
@@ -67,7 +72,8 @@ class Chat:
         self._over.set()
         if self._watching is not None:
             self._watching.close()
-        self._thread.join(END_WITHIN_S)
+            self._thread.join(END_WITHIN_S)
+            self._watching.end()
 
     def send(self, text: str) -> None:
         """Returns when it lies on the disk. Raises MessengerError."""
@@ -92,6 +98,8 @@ class Chat:
 
     def _begin(self) -> None:
         """Follows first and looks back then, so that nothing falls between."""
+        if self._watching is not None:
+            self._watching.end()
         self._watching = Line(self._path)
         self._events: Iterator[Watching | Event] = self._watching.watch(Watch(whom=self._whom))
         began = next(self._events)
@@ -115,6 +123,8 @@ class Chat:
                     self._begin()
                     self.trouble = ""
                     self.changed()
+                if self._over.is_set():
+                    return
                 for event in self._events:
                     self._hear(event)
             except MessengerError as error:

@@ -59,6 +59,9 @@ class Line:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
         self.close()
         self._socket.close()
 

@@ -25,9 +25,7 @@ def ask(request: msgspec.Struct, kind: type[T]) -> T:
     try:
         return client.ask(request, kind)
     except ManagerAwayError as error:
-        raise ServiceAwayError(
-            f"{error}\nClusters peer at the board of their manager, which '{START}' starts."
-        ) from None
+        raise ServiceAwayError(f"{error}\nIs one here, and not started? Try '{START}'.") from None
     except ManagerError as error:
         raise RefusedError(str(error)) from None
 

@@ -58,10 +58,10 @@ def names() -> list[tuple[str, str]]:
     groups = ask(GetGroups(), Groups).groups
     return [
         *(
-            (one.name or one.node_id, f"{one.node_id[:SHORT]}, {'there' if one.is_online else 'away'}")
+            (quote(one.name) or one.node_id, f"{one.node_id[:SHORT]}, {'there' if one.is_online else 'away'}")
             for one in contacts
         ),
-        *((f"group:{one.name}", f"{len(one.members)} members") for one in groups if one.is_member),
+        *((quote(f"group:{one.name}"), f"{len(one.members)} members") for one in groups if one.is_member),
     ]
 
 
