@@ -77,6 +77,7 @@ class Sites:
 def run_sites(scratch: Path) -> Iterator[Sites]:
     with run_world(read_topology(known()["two-sites"]), scratch) as world:
         _reach_beyond(world)
+        world.host(WEB).job("http").stop()
         words = [*("python", "-m", "tests.mesh.beyond"), NAME, WEB4, WEB6]
         web = world.host(WEB).start(
             words, name="beyond", ready=Ready(By.LINE, READY, 30), env={"PYTHONPATH": str(TREE)}
