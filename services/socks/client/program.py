@@ -96,7 +96,7 @@ def _open(
     """Where it serves from now on. Raises StartError."""
     terms = Terms(
         *(ground.room, ground.relay, ground.clients, Refusals(log), config.handshake_s),
-        make_talk=_make_talk,
+        make_talk=make_talk,
         is_user=lambda _asked: True,
         may_enter=may_enter,
         serve=forward.serve,
@@ -110,7 +110,7 @@ def _open(
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _make_talk(first: bytes) -> Talk | None:
+def make_talk(first: bytes) -> Talk | None:
     if first[0] == VERSION:
         return ServerTalk()
     return HttpTalk() if first[:1].isalpha() else None
