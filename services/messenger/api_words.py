@@ -319,8 +319,8 @@ class Receipt(_Words, frozen=True):
 
 class Message(_Words, frozen=True):
     """`number` grows with what is written down here, and is this node's own; `id` (32 hex digits) is the same at both
-    ends. `sent_unix_s` is the sender's clock, `kept_unix_s` this one's. `name` is what this node calls the sender.
-    A `notice` is of a program of this machine, named by `topic`.
+    ends, and so is the `sequence` that sorts a conversation. `sent_unix_s` is the sender's clock, `kept_unix_s` this
+    one's. `name` is what this node calls the sender. A `notice` is of a program of this machine, named by `topic`.
     """
 
     number: int
@@ -339,6 +339,7 @@ class Message(_Words, frozen=True):
     file: FileState | None = None
     receipts: tuple[Receipt, ...] = ()
     why: str = ""
+    sequence: int = 0
 
 
 class Conversation(_Words, frozen=True):
