@@ -7,9 +7,8 @@
 {"is":"ready"}                                then `size` bytes as they are, then {"is":"sent",…}
 {"do":"fetch_file","file":"9c1f…"}            {"is":"coming","file":{…}}, then `size` bytes as they are
 
-`whom` is a node id, a contact's, pet or vouched name, or a group: `group:` and its
-id or name. What is answered with `sent` or
-`done` lies on the disk. Times are Unix seconds, ids hex, sizes bytes.
+`whom` is a node id, a contact's, pet or vouched name, or a group: `group:` and its id or name. What
+is answered with `sent` or `done` lies on the disk. Times are Unix seconds, ids hex, sizes bytes.
 """
 
 from __future__ import annotations
@@ -64,9 +63,9 @@ __all__ = [
     "Conversations",
     "Done",
     "Event",
-    "Files",
     "FileStage",
     "FileState",
+    "Files",
     "Group",
     "GroupMember",
     "Groups",
@@ -78,8 +77,8 @@ __all__ = [
     "Missed",
     "Moved",
     "Note",
-    "Notes",
     "NoteSent",
+    "Notes",
     "Presence",
     "Ready",
     "Receipt",
