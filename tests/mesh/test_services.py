@@ -11,14 +11,17 @@ import pytest
 
 from tests.mesh.beyond import megabytes
 from tests.mesh.conftest import check_lab
-from tests.mesh.two_sites import EXIT, LAPTOP, NAME, WEB4, WEB6, Sites, run_sites
+from tests.mesh.talk import Person
+from tests.mesh.two_sites import EXIT, FRIEND, LAPTOP, NAME, WEB4, WEB6, Sites, run_sites
 
 PROXY = "127.0.0.1:1080"
 SOCKS = ("--socks5-hostname", PROXY)
 WEST = ("192.168.2.3", "2a01:4f8:2::3")
 """As whom the exit goes out."""
 
-MEGABYTES = 6
+MEGABYTES, FILE_MEGABYTES = 6, 8
+TALK = 30
+GATEWAY = "192.168.1.254"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def only_the_west_reaches_it(sites: Sites) -> str:
 def start_socks(sites: Sites) -> str:
     """Both by viscript; the laptop's client is the default one, at 127.0.0.1:1080."""
     sites.start(EXIT, "meshnet-socks-server", {"labels": ["country=de"]})
-    choice = {"servers": [EXIT], "country": "de", "policy": sites.past_the_manager()}
+    choice = {"servers": [EXIT], "country": "de", "policy": sites.past_the_manager}
     sites.start(LAPTOP, "meshnet-socks-client", {"choice": choice})
     sites.world.wait(lambda: sites.curl(*SOCKS, f"http://{NAME}/", check=False) in WEST, "SOCKS carries", 60, 0.5)
     return f"curl through SOCKS to {NAME}, which the server resolves: seen there as {sites.came()[-1]}"
@@ -77,6 +80,93 @@ def relay_dies_under_a_download(sites: Sites, words: tuple[str, ...] = ()) -> st
     return f"{MEGABYTES} MB over {'-'.join(way)}, '{relay}' off: whole {took:.1f} s later, over {'-'.join(now)}"
 
 
+def start_messengers(sites: Sites) -> str:
+    for name in (LAPTOP, FRIEND):
+        sites.start(name, "meshnet-messenger", {})
+    sites.world.connect_once_offered(LAPTOP, FRIEND, "messenger", sites.past_the_manager)
+    me = Person(sites.laptop)
+    sites.laptop.run(["meshnet-messenger", "msg", "--wait", "40", FRIEND, "Hello", "from", "the", "laptop"])
+    there = Person(sites.world.host(FRIEND)).texts_of_others(LAPTOP)
+    assert there == ["Hello from the laptop"], there
+    assert me.undelivered(FRIEND) == 0
+    return f"$ meshnet-messenger msg --wait 40 {FRIEND} Hello from the laptop: there, {there}"
+
+
+def relay_dies_under_a_talk(sites: Sites) -> str:
+    """Messages both ways and a file of some megabytes, while the relay that carries them loses power."""
+    me, other = Person(sites.laptop), Person(sites.world.host(FRIEND))
+    way = sites.world.path(LAPTOP, FRIEND)
+    data = megabytes(FILE_MEGABYTES)
+    me.send_file(FRIEND, "holiday.jpg", data)
+    sites.world.wait(lambda: other.is_offered("holiday.jpg"), "the file is offered there", 20)
+    other.accept("holiday.jpg")
+    said: dict[str, list[str]] = {LAPTOP: [], FRIEND: []}
+    for number in range(TALK):
+        if number == TALK // 3:
+            begin = time.monotonic()
+            sites.world.host(way[1]).power_off()
+        for person, whom in ((me, FRIEND), (other, LAPTOP)):
+            text = f"{number} from {person.name}"
+            person.send(whom, text)
+            said[person.name].append(text)
+        time.sleep(0.1)  # as people do
+    sites.world.wait(lambda: not me.undelivered(FRIEND) and not other.undelivered(LAPTOP), "all of it is there", 40)
+    took = time.monotonic() - begin
+    sites.world.wait(lambda: (file := other.file("holiday.jpg")) and file.stage == "done", "the file is there", 40)
+    now = sites.world.path(LAPTOP, FRIEND)
+    sites.world.host(way[1]).power_on()
+    assert other.texts_of_others(LAPTOP)[1:] == said[LAPTOP]
+    assert me.texts_of_others(FRIEND) == said[FRIEND]
+    assert other.fetch("holiday.jpg") == data
+    assert way[1] not in now, now
+    return (
+        f"{TALK} messages each way and {FILE_MEGABYTES} MB over {'-'.join(way)}, '{way[1]}' off: all of it once, in "
+        f"order, {took:.1f} s later, over {'-'.join(now)}"
+    )
+
+
+def start_vpn(sites: Sites) -> str:
+    sites.start(EXIT, "meshnet-vpn-server", {})
+    settings = {"servers": [EXIT], "policy": sites.past_the_manager}
+    sites.vpn = sites.start(LAPTOP, "meshnet-vpn-client", settings)
+    sites.world.wait(lambda: sites.vpn_status()["phase"] == "up", "the tunnel is up", 60, 0.3)
+    sites.onlooker.start_anew()
+    status = sites.vpn_status()
+    return f"{status['summary']}; {status['ipv4']}, {status['ipv6']}, MTU {status['mtu']}"
+
+
+def everything_goes_through(sites: Sites) -> str:
+    seen = [sites.curl(url) for url in (f"http://{WEB4}/", f"http://[{WEB6}]/", f"http://{NAME}/")]
+    assert tuple(seen[:2]) == WEST, seen
+    assert seen[2] in WEST, seen
+    sites.laptop.run(["ping", "-c3", "-i0.2", "-W2", WEB4])
+    return f"curl to {WEB4}, {WEB6} and {NAME} without a proxy: seen there as {', '.join(seen)}; ping"
+
+
+def nothing_leaked(sites: Sites) -> str:
+    """Since the tunnel was up."""
+    beside, mesh, where = sites.onlooker.beside(), sites.onlooker.mesh(), sites.onlooker.where()
+    assert (beside, where) == (0, []), (beside, where)
+    assert mesh > 1000, mesh
+    return f"at the switch: {mesh} packets of the laptop's were the mesh's, {beside} were not"
+
+
+def held_without_the_client(sites: Sites) -> str:
+    """What was off by command alone lets packets out as ever, which the onlooker then sees."""
+    sites.stop(LAPTOP, sites.vpn)
+    refused = sites.curl(f"http://{WEB4}/", within_s=2, check=False)
+    assert refused.startswith("curl: "), refused
+    pinged = sites.laptop.run(["ping", "-c2", "-i0.2", "-W1", GATEWAY], check=False)
+    assert pinged.returncode != 0
+    nothing_leaked(sites)
+    said = sites.laptop.run(["meshnet-vpn-client", "off", "--config", "vpn-client.yaml"]).stdout.strip()
+    sites.laptop.run(["ping", "-c1", "-W5", GATEWAY])
+    assert sites.onlooker.beside() > 0
+    resolvers = sites.laptop.run(["cat", "/etc/resolv.conf"]).stdout
+    assert GATEWAY in resolvers, resolvers
+    return f"client ended: {refused}; $ meshnet-vpn-client off -> {said}: packets leave, and the onlooker sees them"
+
+
 def test_only_the_west_reaches_the_web_server(sites: Sites) -> None:
     only_the_west_reaches_it(sites)
 
@@ -85,3 +175,16 @@ def test_socks(sites: Sites) -> None:
     start_socks(sites)
     curl_through_socks(sites)
     relay_dies_under_a_download(sites, SOCKS)
+
+
+def test_messages_and_a_file(sites: Sites) -> None:
+    start_messengers(sites)
+    relay_dies_under_a_talk(sites)
+
+
+def test_vpn(sites: Sites) -> None:
+    start_vpn(sites)
+    everything_goes_through(sites)
+    relay_dies_under_a_download(sites)
+    nothing_leaked(sites)
+    held_without_the_client(sites)

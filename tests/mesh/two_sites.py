@@ -7,9 +7,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
+from services.keys import NodeId
+from services.manager.routes.policy import Policy
 from tests.laboratory.host import TREE
 from tests.laboratory.job import Job
 from tests.laboratory.model import By, Ready
@@ -38,11 +42,13 @@ class Sites:
         self.world, self.onlooker = world, onlooker
         self._web = web
         self.laptop = world.host(LAPTOP)
+        self.vpn = 0
+        """The id of the laptop's VPN client."""
 
-    def start(self, host: str, app: str, settings: dict[str, object]) -> int:
+    def start(self, host: str, app: str, settings: Mapping[str, object]) -> int:
         """By that host's viscript; its id. Returns once viscript can ping it."""
         here = self.world.host(host)
-        here.write({f"{app.removeprefix('meshnet-')}.yaml": json.dumps(settings)})
+        here.write({f"{app.removeprefix('meshnet-')}.yaml": msgspec.json.encode(settings).decode()})
         said = here.run(["viscript", "start", app]).stdout
         found = re.search(r"\(ID: (\d+), Command: ", said)
         assert found, said
@@ -64,13 +70,19 @@ class Sites:
         )
         return done.stdout.strip() or f"curl: {done.returncode} {done.stderr.strip()}"
 
+    def vpn_status(self) -> dict[str, object]:
+        words = ["meshnet-vpn-client", "status", "--json", "--config", "vpn-client.yaml"]
+        status: dict[str, object] = json.loads(self.laptop.run(words, check=False).stdout)
+        return status
+
     def came(self) -> list[str]:
         """What the web server and the name server beyond were asked, and by whom."""
         return self._web.log.read_text().splitlines()
 
-    def past_the_manager(self) -> dict[str, object]:
-        """A policy: the manager's host is not to be a relay, since relays will lose power here."""
-        return {"hops_at_least": 2, "exclude": [self.world.id("meeting")]}
+    @property
+    def past_the_manager(self) -> Policy:
+        """The manager's host is not to be a relay, since relays will lose power here."""
+        return Policy(hops_at_least=2, exclude=frozenset({NodeId(self.world.id("meeting"))}))
 
 
 @contextlib.contextmanager
