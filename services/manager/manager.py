@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from services.addresses import session_address
@@ -60,7 +61,9 @@ MEND_AGAIN_S = 1.0
 
 
 class Manager:
-    """`bus_at` is where its bus listens: its session address, but in tests without a mesh."""
+    """`bus_at` is where its bus listens, `address_of` where other clusters' managers are: session addresses, but in
+    tests without a mesh.
+    """
 
     engine: Engine
     registry: Registry
@@ -82,12 +85,18 @@ class Manager:
     border: Keeper
     decisions: Decisions
 
-    def __init__(self, identity: Identity, config: Config, bus_at: dict[NodeId, Address] | None = None) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        config: Config,
+        bus_at: dict[NodeId, Address] | None = None,
+        address_of: Callable[[NodeId], Address] = session_address,
+    ) -> None:
         self.identity, self.config = identity, config
         self.me = identity.node_id
         self.managers = (self.me, *(other.id for other in config.others))
         self._bus_at = bus_at or {node_id: session_address(node_id) for node_id in self.managers}
-        self._is_bound = bus_at is None
+        self._is_bound, self._address_of = bus_at is None, address_of
         self.local = LocalNode(config.node)
         self._mending: asyncio.Task[None] | None = None
         self._undo = AsyncExitStack()
@@ -208,6 +217,7 @@ class Manager:
             self._cross,
             lambda: self.health.join_at,
             source=self._bus_at[self.me],
+            address_of=self._address_of,
         )
         return Abroad(self.peers, crossing, teller)
 

@@ -1,4 +1,5 @@
-"""Names of nodes, `<name>.sky`: this node's own pet names, which win, and those that the manager vouches for.
+"""Names of nodes, `<name>.sky`: this node's own pet names, which win, and those that the manager vouches for. Of a node
+of another cluster it is `<name>.<cluster>.sky`: as their managers vouch, and as ours calls them.
 
 Pet names live in a YAML file that a person may edit; it is read again when it has changed.
 """
@@ -43,7 +44,7 @@ class Names:
         self._vouched: OrderedDict[str, tuple[NodeId | None, float]] = OrderedDict()
 
     async def resolve(self, name: str) -> Resolved:
-        name = read_name(name)
+        name = read_far_name(name)
         if (pet := self._known_pets().get(name)) is not None:
             return Resolved(name, pet, str(session_address(pet)), "pet")
         node_id = await self._ask(name)
@@ -127,6 +128,12 @@ class Names:
                 os.close(folder)
         except OSError as error:
             raise NameUnknownError(f"cannot write '{self._path}': {error.strerror}") from None
+
+
+def read_far_name(text: str) -> str:
+    """The same, also `<name>.<cluster>`. Raises NameUnknownError."""
+    name, dot, cluster = text.strip().rstrip(".").lower().removesuffix(f".{ZONE}").partition(".")
+    return f"{read_name(name)}.{read_name(cluster)}" if dot else read_name(name)
 
 
 def read_name(text: str) -> str:

@@ -23,6 +23,7 @@ class FakeLocalNode:
         self.path, self.node_id = path, node_id
         self.members: dict[str, tuple[str, ...]] = {}
         self.managers: dict[str, str] = {}
+        self.borders: dict[str, tuple[str, ...]] = {}
         self.renewed: list[str] = []
         self.seen = words.Seen({}, {})
         self.offered: tuple[words.ServiceState, ...] = ()
@@ -48,6 +49,7 @@ class FakeLocalNode:
         await self.stop()
         self.members.clear()
         self.managers.clear()
+        self.borders.clear()
         await self.start()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,6 +82,14 @@ class FakeLocalNode:
                 self.finds += 1
                 fit = (one for one in self.offered if name in {"", one.name} and node_id in {"", one.node_id})
                 return words.Services(tuple(fit))
+            case words.Member() | words.Unmember() | words.ManagerPeer() | words.Border():
+                self._let_in(request)
+            case _:
+                raise ValueError(f"this fake does not know {type(request).__name__}")
+        return words.Done()
+
+    def _let_in(self, request: words.Member | words.Unmember | words.ManagerPeer | words.Border) -> None:
+        match request:
             case words.Member(node_id, addresses, renew):
                 read_node_id(node_id)
                 for address in addresses:
@@ -88,16 +98,20 @@ class FakeLocalNode:
                     self.renewed.append(node_id)
                 self.members[node_id] = addresses
             case words.Unmember(node_id):
-                if self.members.pop(node_id, None) is None:
+                if self.members.pop(node_id, None) is None and self.borders.pop(node_id, None) is None:
                     raise ValueError(f"node '{node_id}' is no member")
+            case words.Border(node_id, addresses, endpoint, renew):
+                read_node_id(node_id)
+                for address in (*addresses, *([endpoint.rpartition(":")[0].strip("[]")] if endpoint else [])):
+                    ip_address(address)
+                if renew:
+                    self.renewed.append(node_id)
+                self.borders[node_id] = addresses
             case words.ManagerPeer(node_id, endpoint):
                 read_node_id(node_id)
                 host, _, port = endpoint.rpartition(":")
                 ip_address(host.strip("[]"))
                 self.managers[node_id] = f"{host}:{int(port)}"
-            case _:
-                raise ValueError(f"this fake does not know {type(request).__name__}")
-        return words.Done()
 
     def _status(self) -> words.Status:
         return words.Status(

@@ -70,11 +70,12 @@ class Keeper:
         own_at: Callable[[], str],
         *,
         source: Address,
+        address_of: Callable[[NodeId], Address] = session_address,
     ) -> None:
         self._identity, self._me = identity, identity.node_id
         self._peers, self._store, self._local, self._registry = peers, store, local, registry
         self._directory, self._crossings, self._cross, self._own_at = directory, crossings, cross, own_at
-        self._source = source
+        self._source, self._address_of = source, address_of
         self._listener = Listener(self._hear)
         self._bus: Bus | None = None
         self._unlisten: Callable[[], Awaitable[None]] | None = None
@@ -120,7 +121,7 @@ class Keeper:
             asked = replace(asked, vouch=said.vouch_for(self._identity, asked))
         elif isinstance(asked, said.Lay):
             asked = replace(asked, vouch=said.vouch_for(self._identity, said.read_lay(asked)))
-        return await ask(self._source, (str(session_address(manager)), said.PORT), asked, within_s)
+        return await ask(self._source, (str(self._address_of(manager)), said.PORT), asked, within_s)
 
     async def _take_passed(self, message: Message) -> None:
         self._spawn(self._answer_passed(message))
@@ -149,7 +150,7 @@ class Keeper:
 
     async def _hear(self, address: str, asked: said.Ask) -> said.Answer:
         peer = next(
-            (one for one in self._peers.borders_at(self._me) if str(session_address(one.manager_id)) == address), None
+            (one for one in self._peers.borders_at(self._me) if str(self._address_of(one.manager_id)) == address), None
         )
         if peer is None:
             raise RefusedError("these two clusters are not peered (any more)")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from services.addresses import session_address
 from services.keys import Identity, NodeId, new_seed
 from services.manager import asks
 from services.manager.admission import Admitted, NodeEnd
@@ -22,6 +23,7 @@ from services.manager.model import Label, Service
 from services.manager.offer import SERVICE
 from services.manager.record import make_record, read_record, sign_record
 from services.manager.routes.model import Link
+from services.manager.server_config import Address
 from services.manager.signed import Order, read_order, sign
 from services.manager.subjects import up
 from tests.fakes.local_node import FakeLocalNode
@@ -43,6 +45,7 @@ class Node:
     labels: dict[str, Label] = field(default_factory=dict)
     neighbours: dict[NodeId, str] = field(default_factory=dict)
     expelled: set[NodeId] = field(default_factory=set)
+    borders: dict[NodeId, tuple[str, ...]] = field(default_factory=dict)
     offers: list[asks.SessionOffer] = field(default_factory=list)
     challenges: list[asks.ChallengeWanted] = field(default_factory=list)
     refuses: dict[str, str] = field(default_factory=dict)
@@ -129,6 +132,8 @@ class Node:
                 self.neighbours = neighbours_of(msgspec.json.decode(body, type=asks.Neighbours))
             case asks.EXPELLED:
                 self.expelled |= set(msgspec.json.decode(body, type=asks.ExpelledNodes).node_ids)
+            case asks.BORDERS:
+                self.borders = msgspec.json.decode(body, type=asks.Borders).clusters
             case kind:
                 return asks.Reply(f"unknown order '{kind}'")
         return asks.Reply()
@@ -164,7 +169,12 @@ async def knock(port: int, end: NodeEnd, source: str = "127.0.0.1") -> Admitted:
 
 @asynccontextmanager
 async def running_manager(
-    folder: Path, join: Join = OPEN, limits: Limits | None = None, identity: Identity | None = None
+    folder: Path,
+    join: Join = OPEN,
+    limits: Limits | None = None,
+    identity: Identity | None = None,
+    address_of: Callable[[NodeId], Address] = session_address,
+    **options: Any,
 ) -> AsyncIterator[tuple[Manager, FakeLocalNode]]:
     """With its own node joined, as far as the bus."""
     identity = identity or Identity(new_seed())
@@ -175,9 +185,11 @@ async def running_manager(
         limits=limits or Limits(),
         node=fake.path,
         socket=folder / "manager.sock",
+        **options,
     )
     await fake.start()
-    manager = Manager(identity, config, {identity.node_id: new_address()})
+    bus_at = {identity.node_id: new_address() if address_of is session_address else address_of(identity.node_id)}
+    manager = Manager(identity, config, bus_at, address_of)
     try:
         await manager.start()
         await knock(manager.door.port, NodeEnd(identity, sign_record(identity, make_record(identity, 1, (), "1"))))
