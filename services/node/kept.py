@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,180}")
 
 
 class Kept:
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False, named_in: str = "node.yaml") -> None:
         """`durable` syncs each file to the disk. The folder is made, for its owner alone. Raises KeptError."""
         self._folder, self._durable = folder, durable
         try:
@@ -33,7 +33,7 @@ class Kept:
             for half in folder.glob(".*.new"):
                 half.unlink()
         except OSError as error:
-            raise KeptError(f"cannot use folder '{folder}': {error.strerror} (name another in node.yaml)") from error
+            raise KeptError(f"cannot use folder '{folder}': {error.strerror} (name another in {named_in})") from error
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """None where there is nothing, or nothing of use."""

@@ -10,7 +10,11 @@ class TalkError(VpnError):
 
 
 class LeaseError(VpnError):
-    """No address can be leased; the text says why."""
+    """No address can be leased; the text says why. Asking again after `again_s` may help; with None, it does not."""
+
+    def __init__(self, why: str, again_s: float | None = None) -> None:
+        super().__init__(why)
+        self.again_s = again_s
 
 
 class StartError(VpnError):

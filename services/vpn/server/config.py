@@ -1,0 +1,120 @@
+"""vpn-server.yaml as words. Everything has a default: who has a session with this node gets out by its uplink.
+
+open_to: [cluster:31ab…]    node ids and clusters; all where there is none     port: 4443
+labels: [country=de]        words that clients choose by                       clients: 200   at once
+pool: 100.64.0.0/22         moved where uplink or client use it themselves     ipv6: true
+allow: [192.168.1.7/32]     may be reached although it is private, or one's own network
+block: [198.51.100.0/24]    may not be reached, besides those
+resolvers: [9.9.9.9]        asked for the clients; the machine's own where there is none
+rate_mbit: 50               of each client, each way                           ram: /run/skywire/vpn-server
+quota_mb: 10000             of each client, both ways, in                      card: /data/mesh/vpn-server
+quota_hours: 24             so many hours                                      node: /run/skywire/node.sock
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from services.node.places import BOARD_FOLDER, ROOT_RUN, usual_socket
+from services.settings_file import read_settings
+from services.vpn.words import PORT, is_unicast
+
+IpNetwork = IPv4Network | IPv6Network
+
+LEAST_PREFIX, MOST_PREFIX = 16, 29
+
+
+class Network(str):
+    __slots__ = ()
+
+    @classmethod
+    def read_setting(cls, text: str) -> Network:
+        try:
+            return cls(str(ip_network(text)))
+        except ValueError:
+            raise ValueError("expected a network such as 192.168.1.0/24") from None
+
+
+class Pool(str):
+    __slots__ = ()
+
+    @classmethod
+    def read_setting(cls, text: str) -> Pool:
+        try:
+            network = IPv4Network(text)
+        except ValueError:
+            raise ValueError("expected an IPv4 network such as 100.64.0.0/22") from None
+        if not LEAST_PREFIX <= network.prefixlen <= MOST_PREFIX:
+            raise ValueError(f"expected a network from /{LEAST_PREFIX} to /{MOST_PREFIX}")
+        return cls(network)
+
+
+class Resolver(str):
+    __slots__ = ()
+
+    @classmethod
+    def read_setting(cls, text: str) -> Resolver:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            raise ValueError("expected the address of a resolver, such as 9.9.9.9") from None
+        if not is_unicast(address):
+            raise ValueError("expected a resolver that others can be led to: no address of this machine alone")
+        return cls(address)
+
+
+def usual_ram() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    return (ROOT_RUN if os.geteuid() == 0 or not base else Path(base, "skywire")) / "vpn-server"
+
+
+def usual_card() -> Path:
+    if (BOARD_FOLDER / "identity").is_dir():
+        return BOARD_FOLDER / "mesh" / "vpn-server"
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base, "skywire", "vpn-server")
+
+
+def usual_config() -> Path:
+    if (BOARD_FOLDER / "identity").is_dir():
+        return Path("/etc/skywire/vpn-server.yaml")
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base, "skywire", "vpn-server.yaml")
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    open_to: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = PORT
+    pool: Pool = Pool("100.64.0.0/22")
+    ipv6: bool = True
+    clients: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200
+    allow: Annotated[tuple[Network, ...], msgspec.Meta(max_length=256)] = ()
+    block: Annotated[tuple[Network, ...], msgspec.Meta(max_length=4096)] = ()
+    resolvers: Annotated[tuple[Resolver, ...], msgspec.Meta(max_length=4)] = ()
+    rate_mbit: Annotated[float, msgspec.Meta(ge=0.1, le=100_000)] | None = None
+    quota_mb: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    quota_hours: Annotated[float, msgspec.Meta(ge=1)] = 24.0
+    ram: Path = msgspec.field(default_factory=usual_ram)
+    card: Path = msgspec.field(default_factory=usual_card)
+    node: Path = msgspec.field(default_factory=usual_socket)
+
+    @property
+    def socket(self) -> Path:
+        return self.ram / "vpn-server.sock"
+
+    @property
+    def quota_bytes(self) -> int | None:
+        return int(self.quota_mb * 1_000_000) if self.quota_mb is not None else None
+
+
+def load_config(path: Path | None, defaults: Path | None = None) -> Config:
+    """What the files say: `defaults`, over it the one that was named, else the usual one. Raises SettingsError."""
+    if path is None and defaults is None and not usual_config().exists():
+        return Config()
+    return read_settings(path or usual_config(), Config, defaults)
