@@ -14,6 +14,7 @@ from services.messenger.api_words import (
     Contacts,
     Conversations,
     FileState,
+    Group,
     Groups,
     Mailboxes,
     Message,
@@ -179,7 +180,7 @@ def groups_lines(groups: Groups, own_id: str) -> list[str]:
                 one.id.removeprefix("group:")[:SHORT_FILE],
                 cut(one.name, 20),
                 "me" if one.owner == own_id else cut(_member(one.owner, {m.node_id: m.name for m in one.members}), 14),
-                cut(", ".join(name_of(m.node_id, m.name) for m in one.members) if one.is_member else "(left)", 30),
+                cut(_members(one, own_id) if one.is_member else "(left)", 30),
             )
             for one in groups.groups
         ),
@@ -274,6 +275,10 @@ def _days(seconds: int) -> str:
 
 def _clock(unix_s: float) -> str:
     return time.strftime("%H:%M", time.localtime(unix_s))
+
+
+def _members(group: Group, own_id: str) -> str:
+    return ", ".join("me" if one.node_id == own_id else name_of(one.node_id, one.name) for one in group.members)
 
 
 def _member(node_id: str, names: dict[str, str]) -> str:

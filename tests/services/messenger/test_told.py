@@ -152,7 +152,7 @@ def test_tables() -> None:
     members = (GroupMember(ME, ""), GroupMember(ALICE, "alice"))
     assert groups_lines(Groups((Group("group:" + "c" * 32, "friends", ME, 2, members),)), ME) == [
         "GROUP     NAME     OWNER  MEMBERS",
-        "cccccccc  friends  me     000000000000, alice",
+        "cccccccc  friends  me     me, alice",
     ]
     boxes = Mailboxes((Mailbox(BOB, "bob", False),), (Kept(ALICE, "alice", 20_000_000, 86400, 3, 4096),))
     assert mailboxes_lines(boxes) == [
