@@ -25,18 +25,20 @@ from tests.mesh.beyond import READY
 from tests.mesh.world import World, run_world
 
 PLACE = """
-description: c is behind a router; s-1 and s-2 are VPN servers, r-1 and r-2 relays; web is beyond them
-hosts: [m, c, s-1, s-2, r-1, r-2, web]
+description: c is behind a router, and n behind c; s-1 and s-2 are VPN servers, r-1 and r-2 relays; web is beyond them
+hosts: [m, c, n, s-1, s-2, r-1, r-2, web]
 switches:
   home: {subnet: 192.168.1.0/24, members: [c]}
   internet: {subnet: 203.0.113.0/24, members: [m, s-1, s-2, r-1, r-2]}
   beyond: {subnet: 5.9.77.0/24, members: [web]}
+cables:
+  - {between: [c, n]}
 routers:
   gate: {inside: home, outside: internet, nat: port-restricted}
   exit: {inside: internet, outside: beyond, nat: none}
-mesh: {managers: [m], apart: [web], plain: true}
+mesh: {managers: [m], apart: [n, web], plain: true}
 """
-CLIENT, GATE, SERVERS, RELAYS = "c", "gate", ("s-1", "s-2"), ("r-1", "r-2")
+CLIENT, NEIGHBOUR, GATE, SERVERS, RELAYS = "c", "n", "gate", ("s-1", "s-2"), ("r-1", "r-2")
 NAME, WEB4, WEB6 = "web.example", "5.9.77.2", "2a01:4f8:77::2"
 HOME_RESOLVER = "192.168.1.254"
 ADDRESSES6 = {
@@ -44,6 +46,8 @@ ADDRESSES6 = {
     "exit": [("beyond", "2a01:4f8:77::1/64", ""), ("internet", "2a01:4f8:1::fe/64", "")],
     "s-1": [("internet", "2a01:4f8:1::1/64", "2a01:4f8:1::fe")],
     "s-2": [("internet", "2a01:4f8:1::2/64", "2a01:4f8:1::fe")],
+    "c": [("n", "fd00:77::1/64", "")],
+    "n": [("c", "fd00:77::2/64", "fd00:77::1")],
     "gate": [("internet", "2a01:4f8:1::9/64", "2a01:4f8:1::fe"), ("home", "2a01:4f8:5::fe/64", "")],
 }
 NEIGHBOURS = "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert"
@@ -81,7 +85,7 @@ class Leaks:
 
     def __init__(self, world: World) -> None:
         lab = world.lab
-        nodes = [world.host(name) for name in lab.topology.hosts if name not in {CLIENT, "web"}]
+        nodes = [world.host(name) for name in lab.topology.hosts if name not in {CLIENT, NEIGHBOUR, "web"}]
         six = [address.partition("/")[0] for name in SERVERS for _, address, _ in ADDRESSES6[name]]
         self._place = lab.namespace(GATE)
         machine.nft(
@@ -135,7 +139,8 @@ class LeakLab:
         self.servers[name] = self._start_server(name)
 
     def start_client(self) -> None:
-        self.host.write({"vpn-client.yaml": json.dumps({"servers": list(SERVERS), "policy": {"hops_at_least": 2}})})
+        settings = {"servers": list(SERVERS), "policy": {"hops_at_least": 2}, "gateways": [NEIGHBOUR]}
+        self.host.write({"vpn-client.yaml": json.dumps(settings)})
         self.client = self.host.start(
             self.command("run"), name=f"vpn-{time.monotonic_ns()}", ready=Ready(By.NOTIFY, within_s=60)
         )
@@ -147,6 +152,8 @@ class LeakLab:
     def start_load(self) -> None:
         words = [sys.executable, "-m", "tests.mesh.load", NAME, WEB4, WEB6, HOME_RESOLVER]
         self.load = self.host.start(words, name="load")
+        for address in (WEB4, WEB6):
+            self.world.host(NEIGHBOUR).start(["ping", "-i", "0.2", address], name=f"ping-{address}")
 
     def said(self) -> int:
         """A place in what the load and its answers say, for `flows`."""
@@ -224,4 +231,6 @@ def _reach_beyond(world: World) -> None:
     for name in ("exit", GATE):
         world.host(name).run(["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"])
     world.host("exit").run(["ip", "route", "replace", f"{HOME_PREFIX}/64", "via", "2a01:4f8:1::9"])
+    world.host(NEIGHBOUR).run(["ip", "route", "replace", "default", "via", world.host(CLIENT).node.address(NEIGHBOUR)])
+    world.host(NEIGHBOUR).write({"resolv.conf": f"nameserver {HOME_RESOLVER}\n"})
     world.host(CLIENT).write({"resolv.conf": f"nameserver {HOME_RESOLVER}\n"})

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.laboratory.errors import LabError
 from tests.mesh import leak_lab
 from tests.mesh.conftest import check_lab
-from tests.mesh.leak_lab import CLIENT, HOME_PREFIX, RELAYS, WEB4, LeakLab, run_leak_lab
+from tests.mesh.leak_lab import CLIENT, GATE, HOME_PREFIX, NEIGHBOUR, RELAYS, WEB4, WEB6, LeakLab, run_leak_lab
 from tests.services.vpn.kill_switch.senders import SAY
 
 FLOWS_WITHIN_S = 40.0
@@ -114,6 +113,16 @@ def resolver_changed(lab: LeakLab) -> str:
     return f"the network's own was set; the tunnel's again after {took:.1f} s"
 
 
+def node_starts_again(lab: LeakLab) -> str:
+    """Its sessions and the tunnel come back, with the same server."""
+    before = lab.server()
+    lab.world.host(CLIENT).job("node").kill(signal.SIGKILL)
+    lab.world.start_again(CLIENT)
+    took = flows_again(lab)
+    assert lab.server() == before
+    return f"killed and started; all flows after {took:.1f} s by the same server"
+
+
 EVENTS: dict[str, Event] = {
     "relay killed": relay_killed,
     "server killed": server_killed,
@@ -123,7 +132,10 @@ EVENTS: dict[str, Event] = {
     "IPv6 appears on the uplink": ipv6_appears,
     "DNS server changed": resolver_changed,
     "client killed": client_killed,
+    "client's node killed": node_starts_again,
 }
+
+"""The rows of the leak table, in their order: each leaves the lab as it found it."""
 
 
 def look(lab: LeakLab, event: Event) -> tuple[str, bool]:
@@ -160,6 +172,56 @@ def stays_on_and_goes_off(lab: LeakLab) -> str:
     return f"stopped: 0 packets, {found['blocked']} refused; off: the load flows past it again"
 
 
+def neighbour_goes_through(lab: LeakLab) -> str:
+    """By IPv4, IPv6 and name, and with segments that fit; it asks its own resolver, and the tunnel's answers."""
+    own = lab.world.host(lab.server())
+    neighbour = lab.world.host(NEIGHBOUR)
+    curl = ["curl", "-sgS", "--noproxy", "*", "-m", "15"]
+    seen = neighbour.run([*curl, f"http://{WEB4}/"]).stdout.strip()
+    assert seen == own.node.address(), seen
+    seen6 = neighbour.run([*curl, f"http://[{WEB6}]/"]).stdout.strip()
+    assert f"{seen6}/64" == leak_lab.ADDRESSES6[lab.server()][0][1], seen6
+    got = neighbour.run([*curl, "-o", "/dev/null", "-w", "%{size_download}", f"http://{leak_lab.NAME}/bytes/2"]).stdout
+    assert got == "2000000", got
+    return f"as {seen} and {seen6}; {got} bytes by name"
+
+
+def time_goes_through(lab: LeakLab) -> str:
+    """A question to a time server arrives from the VPN server."""
+    own = lab.world.host(lab.server()).node.address()
+    web = lab.world.host("web")
+    web.run(["nft", "add table inet t; add chain inet t i { type filter hook input priority 0; }"])
+    try:
+        web.run(["nft", f"add rule inet t i ip saddr {own} udp dport 123 counter"])
+        lab.host.run(["python3", "-c", SAY, WEB4, "123", "0"])
+        lab.world.wait(lambda: "packets 1 " in web.run(["nft", "list", "table", "inet", "t"]).stdout, "it came", 10)
+    finally:
+        web.run(["nft", "delete table inet t"])
+    return f"a datagram to port 123 came from {own}"
+
+
+def one_program_passes(lab: LeakLab) -> str:
+    """Past the tunnel, and nothing else with it; without a client too, and no more once it has ended."""
+    gate = next(
+        str(port.address.ip) for port in lab.world.host(GATE).node.ports if port.device == "internet" and port.address
+    )
+    curl = ["curl", "-sgS", "--noproxy", "*", "-m", "15", f"http://{WEB4}/"]
+    seen = lab.host.run(lab.command("portal", "--for", "20s", "--", *curl)).stdout.strip()
+    assert seen == gate, seen
+    lab.leaks.start_anew()
+    server = lab.world.host(lab.server()).node.address()
+    assert lab.host.run(curl).stdout.strip() == server
+    assert lab.leaks.counts()["leaked"] == 0
+    return f"came as {seen}, all others as {server}; then nothing more"
+
+
+SCENES: dict[str, Event] = {
+    "a neighbour's packets": neighbour_goes_through,
+    "time synchronisation": time_goes_through,
+    "a captive portal": one_program_passes,
+}
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeakLab]:
     check_lab()
@@ -173,6 +235,11 @@ def test_nothing_leaks(lab: LeakLab, event: str) -> None:
     assert is_tight, seen
 
 
+@pytest.mark.parametrize("scene", SCENES)
+def test_it_goes_through(lab: LeakLab, scene: str) -> None:
+    SCENES[scene](lab)
+
+
 def test_a_deliberate_leak_is_seen(lab: LeakLab) -> None:
     seen, is_tight = look(lab, deliberate_leak)
     assert not is_tight, seen
@@ -181,6 +248,3 @@ def test_a_deliberate_leak_is_seen(lab: LeakLab) -> None:
 
 def test_only_off_opens_it(lab: LeakLab) -> None:
     stays_on_and_goes_off(lab)
-
-
-__all__ = ["EVENTS", "LabError", "look"]

@@ -66,6 +66,8 @@ class Client:
         off = asyncio.ensure_future(self._wants_off.wait())
         try:
             await asyncio.wait({rounds, off}, return_when=asyncio.FIRST_COMPLETED)
+            if rounds.done():
+                rounds.result()
         finally:
             for task in (rounds, off):
                 task.cancel()
@@ -157,7 +159,9 @@ class Client:
             NodeClient(self._config.node) as carrier,
         ):
             leased = await control.lease(own, map(str, avoid))
-            carry = Carry(server.node_id, NETWORKS, gateways=self._config.gateways, lingers_s=LINGERS_S)
+            carry = Carry(
+                server.node_id, NETWORKS, gateways=tuple(map(str, self._config.gateways)), lingers_s=LINGERS_S
+            )
             carried = await carrier.ask(carry, Carried)
             try:
                 lent = lent_of(leased, min(leased.mtu, carried.mtu))
