@@ -21,6 +21,7 @@ WEST = ("192.168.2.3", "2a01:4f8:2::3")
 
 MEGABYTES, FILE_MEGABYTES = 6, 8
 TALK = 30
+SLOW_BITS = 20_000_000
 GATEWAY = "192.168.1.254"
 
 
@@ -97,13 +98,17 @@ def relay_dies_under_a_talk(sites: Sites) -> str:
     me, other = Person(sites.laptop), Person(sites.world.host(FRIEND))
     way = sites.world.path(LAPTOP, FRIEND)
     data = megabytes(FILE_MEGABYTES)
+    cable = sites.world.lab.cable(LAPTOP, "east")
+    cable.rate(SLOW_BITS)  # so that the file takes its time
     me.send_file(FRIEND, "holiday.jpg", data)
     sites.world.wait(lambda: other.is_offered("holiday.jpg"), "the file is offered there", 20)
     other.accept("holiday.jpg")
     said: dict[str, list[str]] = {LAPTOP: [], FRIEND: []}
     for number in range(TALK):
         if number == TALK // 3:
-            begin = time.monotonic()
+            begin, file = time.monotonic(), other.file("holiday.jpg")
+            assert file is not None
+            assert 0 < file.done_bytes < file.size, file
             sites.world.host(way[1]).power_off()
         for person, whom in ((me, FRIEND), (other, LAPTOP)):
             text = f"{number} from {person.name}"
@@ -112,7 +117,8 @@ def relay_dies_under_a_talk(sites: Sites) -> str:
         time.sleep(0.1)  # as people do
     sites.world.wait(lambda: not me.undelivered(FRIEND) and not other.undelivered(LAPTOP), "all of it is there", 40)
     took = time.monotonic() - begin
-    sites.world.wait(lambda: (file := other.file("holiday.jpg")) and file.stage == "done", "the file is there", 40)
+    sites.world.wait(lambda: (one := other.file("holiday.jpg")) and one.stage == "done", "the file is there", 40)
+    cable.rate(0)
     now = sites.world.path(LAPTOP, FRIEND)
     sites.world.host(way[1]).power_on()
     assert other.texts_of_others(LAPTOP)[1:] == said[LAPTOP]

@@ -26,7 +26,7 @@ SCENES: dict[str, Callable[[Sites], str]] = {
         scenes.relay_dies_under_a_download, words=scenes.SOCKS
     ),
     "messengers find each other by name, and a message is delivered": scenes.start_messengers,
-    "messages and a file arrive once, in order and whole, though their relay lost power": scenes.relay_dies_under_a_talk,
+    "messages and a file arrive whole, in order, once, though a relay lost power": scenes.relay_dies_under_a_talk,
     "a whole VPN through a board of the west": scenes.start_vpn,
     "curl without a proxy comes out at the west, by IPv4, IPv6 and name": scenes.everything_goes_through,
     "a download through the VPN is whole though its relay lost power": scenes.relay_dies_under_a_download,
