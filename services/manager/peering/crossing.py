@@ -27,7 +27,7 @@ from services.manager.asks import (
     SessionRequest,
 )
 from services.manager.ending import end_tasks
-from services.manager.errors import HopError, ManagerError, RefusedError, SilentHopError, WordsError
+from services.manager.errors import BusError, HopError, ManagerError, RefusedError, SilentHopError, WordsError
 from services.manager.graph_keeper import GraphKeeper
 from services.manager.hops import Hop, Hops, labels_of
 from services.manager.lease import Lease
@@ -170,7 +170,10 @@ class Crossing:
         return link
 
     async def _asked(self, manager: NodeId, ask: said.Ask, kind: type[T]) -> T:
-        answer = await self._ask_peer(manager, ask)
+        try:
+            answer = await self._ask_peer(manager, ask)
+        except BusError as error:
+            raise RefusedError(str(error), again=True) from None
         if isinstance(answer, said.Refused):
             raise RefusedError(f"the other cluster refuses: {answer.why[:300]}", again=answer.again)
         if not isinstance(answer, kind):
@@ -206,10 +209,8 @@ class Crossing:
     async def _find_half(self, peer: Peer, half: said.Half) -> said.Found:
         self._check_half(peer, half)
         wanted = ChallengeWanted(half.initiator, half.service, peer.manager_id, half.vouch)
-        policy = half.policy
-        if not peer.exports.relays:
-            policy = halves.narrowed(policy)
         try:
+            policy = half.policy if peer.exports.relays else halves.narrowed(half.policy)
             await self._teller.bring(half.responder)
             asking = asyncio.ensure_future(self._orders.give(half.responder, CHALLENGE, wanted))
             try:

@@ -81,7 +81,7 @@ class Keeper:
         self._unlisten: Callable[[], Awaitable[None]] | None = None
         self._kept: dict[NodeId, tuple[Peer, asyncio.Task[None]]] = {}
         self._told: dict[NodeId, tuple[int, tuple[str, ...], str]] = {}
-        self._put: dict[tuple[NodeId, NodeId, str], tuple[bytes, float]] = {}
+        self._put: dict[tuple[NodeId, NodeId, str], tuple[Import, float]] = {}
         self.conditions: dict[NodeId, Condition] = {}
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -178,9 +178,9 @@ class Keeper:
                 continue
             kept.add(place)
             before = self._put.get((manager, *place))
-            if before is None or before[0] != one.signed or now_s - before[1] > PUT_AGAIN_S:
+            if before is None or before[0] != one or now_s - before[1] > PUT_AGAIN_S:
                 await self._store.put_import(manager, one)
-                self._put[manager, *place] = one.signed, now_s
+                self._put[manager, *place] = one, now_s
         for known in self._peers.imports(cluster=manager):
             if (known.service.node_id, known.service.name) not in kept:
                 await self._store.withdraw_import(manager, known.service.node_id, known.service.name)

@@ -111,6 +111,9 @@ class Listener:
             return Refused(str(error), again=True)
         except (ManagerError, IdentityError) as error:
             return Refused(str(error), again=getattr(error, "again", False))
+        except Exception:
+            log.exception("a question of '%s' failed", address)
+            return Refused("this manager made a mistake there: see its log")
 
 
 async def _read_line(reader: asyncio.StreamReader) -> bytes:
