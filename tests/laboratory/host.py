@@ -1,6 +1,5 @@
-"""One host of a lab: a network namespace with a host name, a /run, an /etc/hosts and an /etc/resolv.conf of its own,
-kept by a process that does nothing; every program enters where that one is. Process ids are the machine's, so that any
-tool can look at them.
+"""One host of a lab: a network namespace with a host name, a /run and an /etc of its own, kept by a process that does
+nothing; every program enters where that one is. Process ids are the machine's, so that any tool can look at them.
 """
 
 from __future__ import annotations
@@ -32,6 +31,13 @@ done
 echo "$3" >/proc/sys/net/ipv4/ip_forward
 echo "$1" >/proc/sys/kernel/hostname
 mount -t tmpfs -o mode=755 lab /run
+mkdir "$2/etc"
+mount -t tmpfs lab "$2/etc"
+mkdir "$2/etc/own" "$2/etc/work"
+if ! mount -t overlay -o "lowerdir=/etc,upperdir=$2/etc/own,workdir=$2/etc/work" lab /etc 2>"$2/etc/why"; then
+  cp -a /etc/. "$2/etc/own"
+  mount --bind "$2/etc/own" /etc
+fi
 for file in hosts resolv.conf; do
   if [ -e /etc/$file ]; then mount --bind "$2/$file" /etc/$file; fi
 done

@@ -148,3 +148,15 @@ def test_who_lives_there_is_known_before_any_program_runs(tmp_path: Path, needs_
         assert lab.host("a").run(["getent", "ahosts", "b.mesh"]).stdout.split()[0] == lab.residents["b"].address
     finally:
         lab.close()
+
+
+def test_its_etc_is_its_own(make_lab: MakeLab) -> None:
+    """Also where a program replaces a file there by another."""
+    lab = make_lab(PAIR)
+    a, b = lab.host("a"), lab.host("b")
+    a.run(["sh", "-c", "echo mine >/etc/lab-new && mv /etc/lab-new /etc/lab-moved"])
+    assert a.run(["cat", "/etc/lab-moved"]).stdout == "mine\n"
+    assert b.run(["ls", "/etc/lab-moved"], check=False).returncode != 0
+    assert not Path("/etc/lab-moved").exists()
+    b.write({"resolv.conf": "nameserver 192.0.2.1\n"})
+    assert b.run(["cat", "/etc/resolv.conf"]).stdout == "nameserver 192.0.2.1\n"

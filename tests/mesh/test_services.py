@@ -153,7 +153,7 @@ def nothing_leaked(sites: Sites) -> str:
     """Since the tunnel was up."""
     beside, mesh, where = sites.onlooker.beside(), sites.onlooker.mesh(), sites.onlooker.where()
     assert (beside, where) == (0, []), (beside, where)
-    assert mesh > 1000, mesh
+    assert mesh > 200, mesh
     return f"at the switch: {mesh} packets of the laptop's were the mesh's, {beside} were not"
 
 
