@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.manager.config import load_config as load_manager
+from services.messenger.config import read_config as load_messenger
 from services.node.config import load_config as load_node
 from services.socks.client.config import load_config as load_socks_client
 from services.socks.server.config import load_config as load_socks_server
@@ -39,3 +40,11 @@ def test_the_node_knows_whom_it_serves() -> None:
     node = load_node(NOT_THERE, BOARD / "node.yaml")
     assert node.tunnel_users == ("skywire-vpn",)
     assert node.key_users == {"messenger": ("skywire-messenger",)}
+
+
+def test_the_messenger_is_reached_by_a_group_that_the_image_makes(tmp_path: Path) -> None:
+    text = (BOARD / "messenger.yaml").read_text()
+    assert "g skywire-messages " in (BOARD.parents[1] / "lib/sysusers.d/skywire.conf").read_text()
+    (tmp_path / "messenger.yaml").write_text(text.replace("group: skywire-messages", "group: root"))
+    messenger = load_messenger(NOT_THERE, tmp_path / "messenger.yaml")
+    assert messenger.socket == Path("/run/skywire/messenger/messenger.sock")
