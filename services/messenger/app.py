@@ -5,6 +5,7 @@ is at an address and how to reach whom: that is given.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from services.messenger.wire import VERSION, Ack, Chunk, Deposit, Deposited, Fet
 
 log = logging.getLogger(__name__)
 
-CALL_MAILBOXES_S, TIDY_S = 300.0, 3600.0
+ROUND_S, TIDY_EACH = 300.0, 12
 STORE, KEY, FILES = "messages.db", "key", "files"
 
 
@@ -47,8 +48,7 @@ class Messenger:
         self.board = Switchboard(ways, self._hello, self)
         self._upkeep: asyncio.Task[None] | None = None
         self._topics: dict[str, asyncio.Event] = {}
-        self._heard: dict[NodeId, bytes] = {}
-        self._loading: set[asyncio.Task[None]] = set()
+        self._heard: dict[NodeId, tuple[bytes, str]] = {}
         self.book: Book
         self.outbox: Outbox
         self.boxer: Boxer
@@ -108,7 +108,7 @@ class Messenger:
     async def close(self) -> None:
         """What was answered lies on the disk already."""
         if self._upkeep is not None:
-            await end_tasks([self._upkeep, *self._loading])
+            await end_tasks([self._upkeep])
             await self.outbox.close()
             await self.transfers.close()
         await self.board.close()
@@ -122,29 +122,26 @@ class Messenger:
         return Hello(VERSION, self.own.me, self.own.stream, self.own.vouch)
 
     async def _keep_up(self) -> None:
-        loop = asyncio.get_running_loop()
-        tidied = loop.time()
-        while True:  # noqa: ASYNC110 (it is time that is waited for)
-            for box in await self.book.read(lambda change: change.all("SELECT node_id FROM mailboxes")):
-                if self.board.link(box[0]) is None:
-                    self.outbox.call(box[0])
-            await asyncio.sleep(CALL_MAILBOXES_S)
-            if loop.time() - tidied > TIDY_S:
-                tidied = loop.time()
+        for rounds in itertools.count():
+            for (keeper,) in await self.book.read(lambda change: change.all("SELECT node_id FROM mailboxes")):
+                if self.board.link(keeper) is None:
+                    self.outbox.call(keeper)
+            if rounds % TIDY_EACH == 1:
                 await self.tidy()
+            await asyncio.sleep(ROUND_S)
 
     async def tidy(self) -> None:
         try:
-            while await self.book.write(
-                lambda change: upkeep.tidy(change, self.config.keep_messages, self.config.keep_days)
-            ):
-                await asyncio.sleep(0)
+            keep = (self.config.keep_messages, self.config.keep_days)
+            while await self.book.write(lambda change: upkeep.tidy(change, *keep)):
+                pass
         except StoreError as error:
             log.warning("old messages are forgotten later: %s", error)
 
     # effects of changes
 
     def _carry_out(self, effects: Effects) -> None:
+        self.names.know_groups(effects.groups)
         for posted in effects.posts:
             self.outbox.post(posted)
         for event in effects.events:
@@ -155,10 +152,6 @@ class Messenger:
             self.transfers.drop(file)
         for topic in effects.topics:
             self.topic(topic).set()
-        if effects.names:
-            task = asyncio.get_running_loop().create_task(self.names.load(self.book))
-            self._loading.add(task)
-            task.add_done_callback(self._loading.discard)
 
     def topic(self, name: str) -> asyncio.Event:
         """Set when a note of that topic came."""
@@ -175,7 +168,7 @@ class Messenger:
 
     def take(self, link: Link, posts: Sequence[Post]) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        stream = link.hello.stream
+        stream, key = link.hello.stream, self._key_of(link)
 
         def answer(future: asyncio.Future[tuple[list[Ack | Nack], Effects]]) -> None:
             if done.cancelled():
@@ -188,7 +181,7 @@ class Messenger:
             done.set_result(None)
 
         try:
-            future = self.book.submit(lambda change: intake.take_posts(change, link.peer, stream, posts))
+            future = self.book.submit(lambda change: intake.take_posts(change, link.peer, stream, posts, key))
         except StoreError as error:
             done.set_exception(error)
         else:
@@ -235,14 +228,18 @@ class Messenger:
         self.outbox.wake(link.peer)
         self.transfers.link_up()
         self.hub.tell(Presence(link.peer, is_online=True))
-        key: NodeId | None = None
-        if link.hello.key and self._heard.get(link.peer) != link.hello.key:
+        if link.hello.key and self._heard.get(link.peer, (b"", ""))[0] != link.hello.key:
             try:
-                key = read_vouch(link.hello.key, link.peer)
-                self._heard[link.peer] = link.hello.key
+                self._heard[link.peer] = (link.hello.key, read_vouch(link.hello.key, link.peer))
             except PeerKeyError as error:
                 self.board.refusals.note("key", str(error))
+        key = self._key_of(link)
         self._write(lambda change: intake.remember(change, link.peer, key))
+
+    def _key_of(self, link: Link) -> str:
+        """Of the peer's messenger, vouched for; empty where it is not."""
+        said, key = self._heard.get(link.peer, (b"", ""))
+        return key if said == link.hello.key else ""
 
     def link_down(self, link: Link) -> None:
         self.outbox.wake(link.peer)

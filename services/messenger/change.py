@@ -32,14 +32,15 @@ class Posted(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """`fetch`: files (id, peer) whose bytes are to come; `topics`: of notes that came; `names`: somebody's changed."""
+    """`fetch`: files (id, peer) whose bytes are to come; `topics`: of notes that came; `groups`: ids and
+    names of what changed."""
 
     posts: list[Posted] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     fetch: list[tuple[bytes, NodeId]] = field(default_factory=list)
     drop: list[bytes] = field(default_factory=list)
     topics: set[str] = field(default_factory=set)
-    names: bool = False
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -55,9 +56,7 @@ class Own:
     is_watched: Callable[[], bool] = lambda: True
     refuses_strangers: bool = False
     vouch: bytes = b""
-
-    def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
 
 class Change:

@@ -29,7 +29,7 @@ from services.secrecy import SECRET_BYTES, Secret
 PURPOSE = "messenger"
 ITEM = "skywire mailbox item"
 GROUP = "skywire group"
-SMALLEST = 512
+SMALLEST = 1024
 
 _LOCKER = b"skywire outbox"
 _NONCE = bindings.crypto_secretbox_NONCEBYTES

@@ -8,11 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from services import __version__
-from services.errors import shown
-from services.keys import NodeId
-from services.messenger import files, groups, mailbox, messages, views
+from services.messenger import groups, mailbox, messages, views
 from services.messenger.api_words import (
-    MAX_FILE,
     AcceptFile,
     AddMember,
     Answer,
@@ -24,9 +21,6 @@ from services.messenger.api_words import (
     Done,
     EndMailbox,
     Event,
-    FetchFile,
-    Files,
-    FileState,
     GetContacts,
     GetConversations,
     GetFiles,
@@ -50,7 +44,6 @@ from services.messenger.api_words import (
     Request,
     Search,
     Send,
-    SendFile,
     SendNote,
     Sent,
     SetContact,
@@ -60,10 +53,11 @@ from services.messenger.api_words import (
     Watching,
 )
 from services.messenger.app import Messenger
-from services.messenger.change import Change, Effects, new_id
-from services.messenger.errors import AskedWronglyError, MessengerError
-from services.messenger.model import GROUP, MAX_NOTE, MAX_TOPIC, Note
-from services.messenger.names import remember_vouched, set_contact
+from services.messenger.change import Change, Effects
+from services.messenger.errors import AskedWronglyError
+from services.messenger.file_desk import FileDesk, once_word, written
+from services.messenger.model import MAX_NOTE, MAX_TOPIC, Note
+from services.messenger.names import set_contact
 
 PAGE = 200
 
@@ -74,6 +68,8 @@ class Desk:
     def __init__(self, messenger: Messenger, trouble: Callable[[], str] = lambda: "") -> None:
         self._messenger, self._trouble = messenger, trouble
         self._book, self._names = messenger.book, messenger.names
+        self._files = FileDesk(messenger)
+        self.send_file, self.fetch_file = self._files.send, self._files.fetch
         self._answers: dict[type, Callable[[Any], Awaitable[Answer]]] = {
             Send: self._send,
             GetHistory: self._history,
@@ -82,9 +78,9 @@ class Desk:
             Read: self._read,
             GetContacts: self._contacts,
             SetContact: self._set_contact,
-            AcceptFile: self._accept_file,
-            RefuseFile: self._refuse_file,
-            GetFiles: self._files,
+            AcceptFile: self._files.accept,
+            RefuseFile: self._files.refuse,
+            GetFiles: self._files.list,
             MakeGroup: self._make_group,
             AddMember: self._add_member,
             RemoveMember: self._remove_member,
@@ -118,27 +114,11 @@ class Desk:
         return Sent((await asyncio.shield(future))[0])
 
     def _say(self, change: Change, conversation: str, request: Send) -> Message:
-        to = self._receivers(change, conversation)
+        to = groups.receivers(change, conversation)
         number = messages.say(
-            change, conversation, to, request.text, reply_to=request.reply_to, once=_once("send", request.once)
+            change, conversation, to, request.text, reply_to=request.reply_to, once=once_word("send", request.once)
         )
-        return self._written(change, conversation, number)
-
-    def _written(self, change: Change, conversation: str, number: int) -> Message:
-        if not conversation.startswith(GROUP):
-            peer = NodeId(conversation)
-            mailbox.tell_places_to(change, peer)
-            if (name := self._names.vouched(peer)) and not change.own.name_of(peer):
-                remember_vouched(change, peer, name)
-        return views.messages(change, "number = ?", number)[0]
-
-    def _receivers(self, change: Change, conversation: str) -> list[NodeId]:
-        """Raises AskedWronglyError."""
-        if conversation.startswith(GROUP):
-            return groups.others(change, conversation.removeprefix(GROUP))
-        if conversation == change.own.me:
-            raise AskedWronglyError("that is this node itself")
-        return [NodeId(conversation)]
+        return written(change, self._names, conversation, number)
 
     async def _history(self, request: GetHistory) -> Answer:
         conversation = await self._names.conversation(request.whom) if request.whom else ""
@@ -199,95 +179,11 @@ class Desk:
         await self._names.load(self._book)
         return await self._contacts(GetContacts())
 
-    # files
-
-    async def send_file(self, request: SendFile, chunks: AsyncIterator[bytes]) -> Sent:
-        conversation = await self._names.conversation(request.whom)
-        files.check_name(request.name)
-        if not 0 <= request.size <= MAX_FILE:
-            raise AskedWronglyError(f"a file has at most {MAX_FILE} bytes, this one {request.size}")
-        once = _once("file", request.once)
-        if sent := await self._book.read(lambda change: self._check_file(change, conversation, request, once)):
-            return Sent(sent)
-        file, store = new_id(), self._messenger.file_store
-        digest = await store.take(file, request.size, chunks)
-
-        def offer(change: Change) -> Message:
-            to = self._receivers(change, conversation)
-            number = files.offer(change, conversation, to, file, request.name, request.size, digest, once)
-            return self._written(change, conversation, number)
-
-        try:
-            return Sent(await self._book.write(offer))
-        except MessengerError:
-            store.forget(file)
-            raise
-
-    def _check_file(self, change: Change, conversation: str, request: SendFile, once: str) -> Message | None:
-        """What was sent already under that word. Raises AskedWronglyError."""
-        self._receivers(change, conversation)
-        (waiting,) = change.one(
-            "SELECT coalesce(sum(size), 0) FROM files WHERE is_mine AND stage IN ('offered', 'waiting', 'moving')"
-        )
-        quota = self._messenger.config.files_quota_bytes
-        if waiting + request.size > quota:
-            raise AskedWronglyError(
-                f"{request.size} bytes do not fit: {waiting} of {quota} wait to be fetched (files_quota_bytes)"
-            )
-        found = views.messages(change, "once = ?", once) if once else []
-        return found[0] if found else None
-
-    async def _file(self, text: str) -> list[FileState]:
-        """One file; of one's own to a group, as it is at each member."""
-        found = await self._book.read(lambda change: views.files_like(change, text))
-        if len({file.id for file in found}) != 1:
-            raise AskedWronglyError(
-                f"{shown(text)}: {'no file is called so here' if not found else 'more than one file begins so'}"
-            )
-        return found
-
-    async def _accept_file(self, request: AcceptFile) -> Answer:
-        found = (await self._file(request.file))[0]
-        quota = self._messenger.config.files_quota_bytes
-        await self._book.write(lambda change: files.accept(change, bytes.fromhex(found.id), found.node_id, quota))
-        return Files(tuple(await self._file(found.id)))
-
-    async def _refuse_file(self, request: RefuseFile) -> Answer:
-        found = await self._file(request.file)
-
-        def refuse(change: Change) -> None:
-            for file in found:
-                files.refuse(change, bytes.fromhex(file.id), file.node_id)
-
-        await self._book.write(refuse)
-        return Files(tuple(await self._file(found[0].id)))
-
-    async def fetch_file(self, request: FetchFile) -> tuple[FileState, AsyncIterator[bytes]]:
-        found = (await self._file(request.file))[0]
-        store, id_ = self._messenger.file_store, bytes.fromhex(found.id)
-        if not store.path(id_).exists() or not (found.is_mine or found.stage == "done"):
-            raise AskedWronglyError(f"file '{found.id}' is not here as a whole: it is {found.stage}")
-
-        async def chunks() -> AsyncIterator[bytes]:
-            async for _, data in store.stretch(id_, 0, found.size):
-                yield data
-
-        return found, chunks()
-
-    async def _files(self, request: GetFiles) -> Answer:
-        conversation = await self._names.conversation(request.whom) if request.whom else ""
-        return Files(tuple(await self._book.read(lambda change: views.files(change, conversation))))
-
     # groups
 
     async def _make_group(self, request: MakeGroup) -> Answer:
         members = [await self._names.node(whom) for whom in request.members]
-
-        def make(change: Change) -> str:
-            change.effects.names = True
-            return groups.make(change, request.name, members)
-
-        return await self._group(await self._book.write(make))
+        return await self._group(await self._book.write(lambda change: groups.make(change, request.name, members)))
 
     async def _add_member(self, request: AddMember) -> Answer:
         group, whom = await self._names.group(request.group), await self._names.node(request.whom)
@@ -305,7 +201,6 @@ class Desk:
         return Done()
 
     async def _group(self, group: str) -> Answer:
-        await self._names.load(self._book)
         return Groups((await self._book.read(lambda change: views.group(change, group)),))
 
     async def _groups(self, _: GetGroups) -> Answer:
@@ -338,7 +233,7 @@ class Desk:
         whom = await self._names.node(request.whom)
         if not 0 < len(request.topic) <= MAX_TOPIC or len(request.body.encode()) > MAX_NOTE:
             raise AskedWronglyError(f"a note has a topic of 1 to {MAX_TOPIC} letters, and at most {MAX_NOTE} bytes")
-        once = _once(f"note {request.topic}", request.once)
+        once = once_word(f"note {request.topic}", request.once)
 
         def post(change: Change) -> None:
             now_ms = change.own.now_ms()
@@ -374,7 +269,7 @@ class Desk:
         messages.check_text(request.text)
 
         def post(change: Change) -> Message:
-            once = _once(f"notice {request.topic}", request.once)
+            once = once_word(f"notice {request.topic}", request.once)
             number = messages.notice(change, about, about, "notice", request.text, topic=request.topic, once=once)
             return views.messages(change, "number = ?", number)[0]
 
@@ -399,7 +294,8 @@ class Desk:
 
 
 _COUNTED = {
-    "contacts": "peers WHERE name != ''",
+    "contacts": "(SELECT id FROM conversations WHERE id NOT LIKE 'group:%' "
+    "UNION SELECT node_id FROM peers WHERE name != '')",
     "messages": "messages",
     "unread": "messages WHERE state = 'unread'",
     "waiting": "messages WHERE state IN ('waiting', 'boxed')",
@@ -412,13 +308,6 @@ def _counts(change: Change) -> dict[str, int]:
     counts = {name: int(change.one(f"SELECT count(*) FROM {what}")[0]) for name, what in _COUNTED.items()}  # noqa: S608
     counts["kept_bytes"] = int(change.one("SELECT coalesce(sum(size), 0) FROM boxed")[0])
     return counts
-
-
-def _once(kind: str, word: str) -> str:
-    """One word for each kind, so that two programs do not meet."""
-    if len(word) > 64:
-        raise AskedWronglyError("'once' has at most 64 letters")
-    return f"{kind} {word}" if word else ""
 
 
 def _is_of(event: Event, conversation: str) -> bool:

@@ -66,6 +66,15 @@ def others(change: Change, group: str) -> list[NodeId]:
     return [member for member in said.members if member != change.own.me]
 
 
+def receivers(change: Change, conversation: str) -> list[NodeId]:
+    """Who is sent what is said there. Raises AskedWronglyError."""
+    if conversation.startswith(GROUP):
+        return others(change, conversation.removeprefix(GROUP))
+    if conversation == change.own.me:
+        raise AskedWronglyError("that is this node itself")
+    return [NodeId(conversation)]
+
+
 def known(change: Change, group: str) -> GroupStatement:
     found = statement(change, group)
     if found is None:
@@ -143,6 +152,7 @@ def _say(change: Change, said: GroupStatement, before: tuple[NodeId, ...]) -> No
 
 
 def _keep(change: Change, said: GroupStatement, signed: bytes) -> None:
+    change.effects.groups[said.group] = said.name
     change.run(
         "INSERT OR REPLACE INTO groups (id, version, signed, is_member) VALUES (?, ?, ?, ?)",
         (said.group, said.version, signed, change.own.me in said.members),
@@ -153,12 +163,12 @@ def _told(change: Change, old: GroupStatement | None, said: GroupStatement) -> s
     """In words, for the conversation."""
 
     def named(members: Iterable[NodeId]) -> str:
-        return ", ".join(change.own.name_of(member) or member[:8] for member in sorted(members))
+        return ", ".join("you" if m == change.own.me else change.own.name_of(m) or m[:8] for m in sorted(members))
 
     if old is None:
-        return f"group '{said.name}': {named(said.members)}"
+        return f"group '{said.name}' of {named((said.owner,))}: {len(said.members)} members"
     parts = [
-        f"{named(new)} joined" if (new := set(said.members) - set(old.members)) else "",
-        f"{named(gone)} left" if (gone := set(old.members) - set(said.members)) else "",
+        f"joined: {named(new)}" if (new := set(said.members) - set(old.members)) else "",
+        f"left: {named(gone)}" if (gone := set(old.members) - set(said.members)) else "",
     ]
     return "; ".join(part for part in parts if part) or f"version {said.version}"

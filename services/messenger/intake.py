@@ -10,6 +10,7 @@ from services.keys import NodeId
 from services.messenger import delivery, files, groups, mailbox, messages
 from services.messenger.change import Change
 from services.messenger.conversation import Window
+from services.messenger.crypto import read_vouch
 from services.messenger.errors import MessengerError, NotTakenError, PeerKeyError, WireError
 from services.messenger.model import (
     Arrived,
@@ -35,8 +36,8 @@ MOST_NOTES = 1000
 _pairs = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...])
 
 
-def take_posts(change: Change, peer: NodeId, stream: bytes, posts: Sequence[Post]) -> list[Ack | Nack]:
-    """The answers to them. What was taken before is acknowledged again."""
+def take_posts(change: Change, peer: NodeId, stream: bytes, posts: Sequence[Post], key: str = "") -> list[Ack | Nack]:
+    """The answers to them. What was taken before is acknowledged again. `key` is that of its messenger, or empty."""
     window = before = _window(change, peer, stream)
     acked, answers = [], list[Ack | Nack]()
     is_blocked = _is_blocked(change, peer)
@@ -58,6 +59,8 @@ def take_posts(change: Change, peer: NodeId, stream: bytes, posts: Sequence[Post
         acked.append(post.number)
     if window != before:
         _keep_window(change, peer, stream, window)
+    if before == Window() != window:
+        _know(change, peer, key)
     answers += [Ack(tuple(acked[at : at + MAX_ACKED])) for at in range(0, len(acked), MAX_ACKED)]
     return answers
 
@@ -148,16 +151,24 @@ def _take_item(change: Change, keeper: NodeId, item: MailItem) -> None:
     post = Post(inside.number, inside.body)
     if isinstance(read_body(post.body), MailItem):
         raise NotTakenError("an item inside an item")
-    for answer in take_posts(change, inside.by, inside.stream, (post,)):
+    key = read_vouch(inside.key, inside.by)
+    for answer in take_posts(change, inside.by, inside.stream, (post,), key):
         if isinstance(answer, Ack) and not isinstance(read_body(post.body), Arrived):
             change.post(inside.by, Arrived(inside.stream, answer.numbers))
 
 
-def remember(change: Change, peer: NodeId, key: NodeId | None) -> None:
+def remember(change: Change, peer: NodeId, key: str) -> None:
     """A peer that was reached; one that is not known is not written down for having come."""
     change.run(
-        "UPDATE peers SET heard_ms = ?, key = coalesce(?, key) WHERE node_id = ?", (change.own.now_ms(), key, peer)
+        "UPDATE peers SET heard_ms = ?, key = coalesce(nullif(?, ''), key) WHERE node_id = ?",
+        (change.own.now_ms(), key, peer),
     )
+
+
+def _know(change: Change, peer: NodeId, key: str) -> None:
+    """Something of it was taken."""
+    change.run("INSERT OR IGNORE INTO peers (node_id) VALUES (?)", (peer,))
+    remember(change, peer, key)
 
 
 def _is_blocked(change: Change, peer: NodeId) -> bool:

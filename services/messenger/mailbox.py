@@ -155,6 +155,7 @@ def tell_places_to(change: Change, peer: NodeId) -> None:
 
 
 def take_places(change: Change, peer: NodeId, told: MailboxPlaces) -> None:
+    change.run("INSERT OR IGNORE INTO peers (node_id) VALUES (?)", (peer,))
     change.run("UPDATE peers SET mailboxes = ? WHERE node_id = ?", (msgspec.msgpack.encode(told.places), peer))
 
 

@@ -20,8 +20,10 @@ MOST_OF_A_STRANGER = 500
 def check_text(text: str) -> None:
     """Raises AskedWronglyError."""
     size = len(text.encode("utf-8", "surrogatepass"))
-    if not text.strip() or size > MAX_TEXT:
-        raise AskedWronglyError(f"a text has 1 to {MAX_TEXT} bytes, not {size}" if size else "the text is empty")
+    if not text.strip():
+        raise AskedWronglyError("the text is empty")
+    if size > MAX_TEXT:
+        raise AskedWronglyError(f"a text has at most {MAX_TEXT} bytes, this one {size}: send it as a file")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise AskedWronglyError("the text is not Unicode: it has half a letter")
 

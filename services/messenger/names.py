@@ -40,6 +40,7 @@ class Names:
         self._directory = directory
         self._contacts: dict[NodeId, str] = {}
         self._vouched: dict[NodeId, str] = {}
+        self._stored: frozenset[NodeId] = frozenset()
         self._groups: dict[str, str] = {}
         self._pets: dict[NodeId, str] = {}
         self._pets_at = -PETS_S
@@ -54,7 +55,11 @@ class Names:
     async def load(self, book: Book) -> None:
         """From the store."""
         contacts, vouched, self._groups = await book.read(_rows)
+        self._stored = frozenset(vouched)
         self._contacts, self._vouched = contacts, {**self._vouched, **vouched}
+
+    def know_groups(self, groups: dict[str, str]) -> None:
+        self._groups.update(groups)
 
     async def refresh(self) -> None:
         """The node's pet names, if they are old; without an answer those from before."""
@@ -104,13 +109,15 @@ class Names:
         return found.node_id
 
     def vouched(self, node_id: NodeId) -> str:
-        return self._vouched.get(node_id, "")
+        """A name that the store does not know yet."""
+        return "" if node_id in self._stored else self._vouched.get(node_id, "")
 
     def _group(self, text: str) -> str:
         id_ = text.removeprefix(GROUP)
         if text.startswith(GROUP) and _GROUP_ID.fullmatch(id_) and id_ in self._groups:
             return text
-        found = [group for group, name in self._groups.items() if text in (f"#{name}", f"#{group}")]
+        named = text.removeprefix("#") if text.startswith("#") else id_
+        found = [group for group, name in self._groups.items() if named in {name, group}]
         if len(found) != 1:
             what = f"{len(found)} groups are called so: give the id" if found else "there is no such group here"
             raise AskedWronglyError(f"{shown(text)}: {what}")
@@ -139,7 +146,6 @@ def set_contact(change: Change, whom: NodeId, name: str | None, is_blocked: bool
         change.run("UPDATE peers SET name = ? WHERE node_id = ?", (name, whom))
     if is_blocked is not None:
         change.run("UPDATE peers SET is_blocked = ? WHERE node_id = ?", (is_blocked, whom))
-    change.effects.names = True
 
 
 def remember_vouched(change: Change, whom: NodeId, name: str) -> None:
