@@ -111,6 +111,8 @@ class Listener:
             return Refused(str(error), again=True)
         except (ManagerError, IdentityError) as error:
             return Refused(str(error), again=getattr(error, "again", False))
+        except OSError:
+            raise  # they hung up, or were too slow
         except Exception:
             log.exception("a question of '%s' failed", address)
             return Refused("this manager made a mistake there: see its log")

@@ -186,6 +186,7 @@ class Node:
         self.troubles = Troubles()
         config = Config(seed=folder, ram=folder, card=folder, socket=folder / "s")
         self.publisher = Publisher(self.identity, config, self.book, self.home, self.kept)
+        self.borders = Borders(self.kept)
         self.sessions = Sessions(
             self.identity,
             config,
@@ -196,7 +197,7 @@ class Node:
             self.prober,
             self.kept,
             self.publisher,
-            Borders(self.kept),
+            self.borders,
             self.troubles,
         )
 
