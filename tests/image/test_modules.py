@@ -26,6 +26,8 @@ REQUESTS = {
     "nft: redirect": "nft-expr-redir",
     "nft: limit": "nft-expr-limit",
     "nft: quota": "nft-expr-quota",
+    "nft: quota of a client": "nft-obj-2",
+    "nft: limit of a client": "nft-obj-4",
     "nft: fib in inet": "nft-expr-1-fib",
     "nft: reject in inet": "nft-expr-1-reject",
     "nft: reject in ip": "nft-expr-2-reject",
