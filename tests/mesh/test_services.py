@@ -4,6 +4,7 @@ web server that only the other reaches.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from tests.mesh.conftest import check_lab
 from tests.mesh.talk import Person
 from tests.mesh.two_sites import EXIT, FRIEND, LAPTOP, NAME, WEB4, WEB6, Sites, run_sites
 
-PROXY = "127.0.0.1:1080"
+PROXY, TRACKER = "127.0.0.1:1080", "127.0.0.1:20000"
 SOCKS = ("--socks5-hostname", PROXY)
 WEST = ("192.168.2.3", "2a01:4f8:2::3")
 """As whom the exit goes out."""
@@ -79,6 +80,18 @@ def relay_dies_under_a_download(sites: Sites, words: tuple[str, ...] = ()) -> st
     sites.world.host(relay).power_on()
     assert relay not in now, now
     return f"{MEGABYTES} MB over {'-'.join(way)}, '{relay}' off: whole {took:.1f} s later, over {'-'.join(now)}"
+
+
+def directory_shows_it(sites: Sites) -> str:
+    """A second program asks the app tracker, which asks the laptop's node, which asks the manager."""
+    sites.start(LAPTOP, "apptracker", {})
+    ask = ["apptracker", TRACKER, "--query", "--json", "--type", "socks"]
+    (entry,) = json.loads(sites.laptop.run(ask).stdout)["entries"]
+    there = sites.world.host(EXIT)
+    assert entry["node_id"] == there.node_id
+    assert entry["endpoint"] == f"[{there.session_address}]:1080"
+    assert "country=de" in entry["labels"]
+    return f"$ apptracker {TRACKER} --query --type socks: {entry['endpoint']}, {', '.join(entry['labels'])}"
 
 
 def start_messengers(sites: Sites) -> str:
@@ -180,6 +193,7 @@ def test_only_the_west_reaches_the_web_server(sites: Sites) -> None:
 def test_socks(sites: Sites) -> None:
     start_socks(sites)
     curl_through_socks(sites)
+    directory_shows_it(sites)
     relay_dies_under_a_download(sites, SOCKS)
 
 
