@@ -39,9 +39,9 @@ mesh: {managers: [m], links: [192.168.1.0/24], wires: [192.168.1.0/24], plain: t
 """
 
 TWO_CLUSTERS = """
-description: two networks, a's and b's, with two ways each from a node to its border
-hosts: [a-m, a, a-x, a-y, b-m, b, b-x, b-y]
-switches: {control: {subnet: 203.0.113.0/24, members: ["*"]}}
+description: two networks, a's and b's, with two ways each from a node to its border; only b reaches the web server
+hosts: [a-m, a, a-x, a-y, b-m, b, b-x, b-y, web]
+switches: {control: {subnet: 203.0.113.0/24, members: [a, "a-*", b, "b-*"]}}
 cables:
   - {between: [a, a-x]}
   - {between: [a, a-y]}
@@ -52,7 +52,13 @@ cables:
   - {between: [b-m, b-y]}
   - {between: [b-x, b]}
   - {between: [b-y, b]}
-mesh: {managers: [a-m, b-m], clusters: {a: [a, "a-*"], b: [b, "b-*"]}, links: [10.128.0.0/9], plain: true}
+  - {between: [b, web]}
+mesh:
+  managers: [a-m, b-m]
+  clusters: {a: [a, "a-*"], b: [b, "b-*"]}
+  apart: [web]
+  links: [10.128.0.0/9]
+  plain: true
 """
 
 

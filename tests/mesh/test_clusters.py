@@ -20,6 +20,7 @@ from services.node.errors import NodeRefusedError
 from tests.laboratory.host import Host
 from tests.laboratory.joined import manager_socket
 from tests.laboratory.mesh import join_place
+from tests.laboratory.model import By, Ready
 from tests.mesh import places
 from tests.mesh.conftest import up
 from tests.mesh.kernel_view import dropped, peers
@@ -30,6 +31,7 @@ PORT, OTHER_PORT = 7500, 7501
 SERVICE = f"test-{PORT}"
 """The name of the world's sessions."""
 
+WEB = "198.51.100.7"
 BORDERS = ("a-m", "b-m")
 GONE_WITHIN_S = 3.0
 
@@ -118,6 +120,33 @@ def used(world: World) -> str:
     return f"{' '.join(path)}; a port of b that is open to anyone is closed to a"
 
 
+def whole_vpn(world: World) -> str:
+    """A node of a's has a VPN server of b's for its way to everything; a web server that only b reaches sees b."""
+    a, b, web = (world.host(name) for name in ("a", "b", "web"))
+    web.run(["ip", "address", "add", f"{WEB}/32", "dev", "lo"])
+    b.run(["ip", "route", "add", "default", "via", web.node.address()])
+    web.start(["python", "-m", "http.server", "80", "--bind", WEB], ready=Ready(By.TCP, f"{WEB}:80"), name="web")
+    manager(world.host("b-m"), "peers", "accept", "ay", "--export", SERVICE, "--export", "vpn")
+    assert a.run(["curl", "-sS", "-m2", f"http://{WEB}/"], check=False).returncode != 0
+    a.write({"vpn.yaml": 'servers: [b.bee]\ndns: leave\npolicy: {hops_at_least: 2}\nram: "${dir}/vpn"\n'})
+    b.write({"vpn.yaml": 'open_to: ["cluster:${id a-m}"]\nram: "${dir}/vpn"\ncard: "${dir}/vpn-card"\n'})
+    server = b.start(["meshnet-vpn-server", "run", "--config", "vpn.yaml"], ready=Ready(By.NOTIFY, within_s=30))
+    client = a.start(["meshnet-vpn-client", "run", "--config", "vpn.yaml"])
+    begin = time.monotonic()
+    try:
+        fetch = ["curl", "-sS", "-m2", "-o", "page", f"http://{WEB}/"]
+        world.wait(lambda: a.run(fetch, check=False).returncode == 0, "the tunnel is up", 60, 0.3)
+        took, seen = time.monotonic() - begin, web.job("web").log.read_text()
+        assert f"{b.node.address('web')} - - " in seen, seen
+        path = world.path("a", "b")
+    finally:
+        client.stop()
+        a.run(["meshnet-vpn-client", "off", "--config", "vpn.yaml"])
+        server.stop()
+    world.wait_joined("a")
+    return f"over {' '.join(path)} after {took:.1f} s; the web server saw {seen.split()[0]}, which is b"
+
+
 def relay_killed(world: World, place: int) -> str:
     """The plug of a relay of the path is pulled while bytes flow."""
     with session(world), open_stream(world.host("b"), world.host("a"), PORT) as stream:
@@ -145,7 +174,7 @@ def parted(world: World) -> str:
 
         def is_gone() -> bool:
             return (
-                not any(world.routes(name) for name in world.lab.topology.hosts)
+                not any(world.routes(name) for name in world.lab.topology.meshed)
                 and "b-m" not in world.links_up("a-m")
                 and "a-m" not in world.links_up("b-m")
                 and a_keys["a"] not in peers(world.host("b"), "sky0")
@@ -159,7 +188,7 @@ def parted(world: World) -> str:
         sets = world.host("b").run(["nft", "list", "set", "inet", "skywire", "foreign"]).stdout
         assert world.host("a").session_address not in sets
         assert took <= GONE_WITHIN_S
-    return f"gone from {len(world.lab.topology.hosts)} hosts after {took:.2f} s"
+    return f"gone from {len(world.lab.topology.meshed)} hosts after {took:.2f} s"
 
 
 def test_asked_and_accepted(clusters: World) -> None:
@@ -168,6 +197,10 @@ def test_asked_and_accepted(clusters: World) -> None:
 
 def test_a_service_is_used_across_the_border(clusters: World) -> None:
     used(clusters)
+
+
+def test_a_vpn_client_uses_a_server_of_the_other_cluster(clusters: World) -> None:
+    whole_vpn(clusters)
 
 
 @pytest.mark.parametrize("place", [1, 4])

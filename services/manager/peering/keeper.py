@@ -226,6 +226,8 @@ class Keeper:
 
     async def _keep_saying(self, peer: Peer) -> None:
         manager, condition = peer.manager_id, self.conditions[peer.manager_id]
+        if condition.heard_s is None:  # who was just accepted need not ask again first
+            self._spawn(self._look_for(peer))
         last, last_s = b"", 0.0
         while True:
             try:

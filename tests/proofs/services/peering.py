@@ -16,6 +16,7 @@ from tests.mesh.world import World, run_world
 SCENES: dict[str, Callable[[World], str]] = {
     "a cluster asks another by public key, whose operator accepts": test_clusters.peered,
     "a node uses a service of the other cluster, and nothing else there": test_clusters.used,
+    "a VPN client of one cluster uses a VPN server of the other": test_clusters.whole_vpn,
     "a relay of one's own side is killed meanwhile": lambda world: test_clusters.relay_killed(world, 1),
     "a relay of the other side is killed meanwhile": lambda world: test_clusters.relay_killed(world, 4),
     "unpeer takes links, labels, sessions and services of theirs away": test_clusters.parted,
