@@ -39,7 +39,7 @@ def shell_rows(board: Board, table: Table) -> int:
         table.check(claim, look)
 
     says(
-        "apps lists what is configured", "apps", r'^apptracker {4}-\S.*\nType "help <name>" for expected parameters\.$'
+        "apps lists what is configured", "apps", r'^apptracker {14}-\S.*\nType "help <name>" for expected parameters\.$'
     )
     says("help explains an app", "help apptracker", r"\[1\] ")
     ended = start_tracker(board)
