@@ -54,6 +54,15 @@ NEIGHBOURS = "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert"
 SILENT_S = 1.5
 HOME_PREFIX = "2a01:4f8:5::"
 
+RELAYS_ONLY = """table inet relays-only {
+  chain through {
+    type filter hook forward priority filter; policy accept;
+    iifname "home" ip daddr { SERVERS } udp dport { 51820, 51821 } drop
+    iifname "home" ip6 daddr { 2a01:4f8:1::1, 2a01:4f8:1::2 } udp dport { 51820, 51821 } drop
+  }
+}"""
+"""The router lets nothing of the mesh pass to the servers themselves: the machine reaches them by relays."""
+
 SEEN = """table netdev leaks {{
   counter mesh {{}}
   counter needed {{}}
@@ -138,8 +147,9 @@ class LeakLab:
     def start_server(self, name: str) -> None:
         self.servers[name] = self._start_server(name)
 
-    def start_client(self) -> None:
-        settings = {"servers": list(SERVERS), "policy": {"hops_at_least": 2}, "gateways": [NEIGHBOUR]}
+    def start_client(self, dns: str = "tunnel") -> None:
+        policy = {"hops_at_least": 2, "exclude": [self.world.id("m")]}
+        settings = {"servers": list(SERVERS), "policy": policy, "gateways": [NEIGHBOUR], "dns": dns}
         self.host.write({"vpn-client.yaml": json.dumps(settings)})
         self.client = self.host.start(
             self.command("run"), name=f"vpn-{time.monotonic_ns()}", ready=Ready(By.NOTIFY, within_s=60)
@@ -231,6 +241,8 @@ def _reach_beyond(world: World) -> None:
     for name in ("exit", GATE):
         world.host(name).run(["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"])
     world.host("exit").run(["ip", "route", "replace", f"{HOME_PREFIX}/64", "via", "2a01:4f8:1::9"])
+    servers = ", ".join(world.host(name).node.address() for name in SERVERS)
+    world.host(GATE).run(["nft", "-f", "-"], given=RELAYS_ONLY.replace("SERVERS", servers))
     world.host(NEIGHBOUR).run(["ip", "route", "replace", "default", "via", world.host(CLIENT).node.address(NEIGHBOUR)])
     world.host(NEIGHBOUR).write({"resolv.conf": f"nameserver {HOME_RESOLVER}\n"})
     world.host(CLIENT).write({"resolv.conf": f"nameserver {HOME_RESOLVER}\n"})

@@ -215,10 +215,24 @@ def one_program_passes(lab: LeakLab) -> str:
     return f"came as {seen}, all others as {server}; then nothing more"
 
 
+def any_resolver_is_the_tunnels(lab: LeakLab) -> str:
+    """Where no file may be changed, the kernel leads questions to any resolver into the tunnel."""
+    lab.client.stop()
+    lab.start_client("redirect")
+    took = flows_again(lab, kinds=("own-network-dns", "dns", "name"))
+    found = (lab.host.folder / "resolv.conf").read_text()
+    lab.client.stop()
+    lab.start_client()
+    flows_again(lab)
+    assert leak_lab.HOME_RESOLVER in found
+    return f"what was asked of {leak_lab.HOME_RESOLVER} was answered after {took:.1f} s, resolv.conf as it was"
+
+
 SCENES: dict[str, Event] = {
     "a neighbour's packets": neighbour_goes_through,
     "time synchronisation": time_goes_through,
     "a captive portal": one_program_passes,
+    "questions to any resolver": any_resolver_is_the_tunnels,
 }
 
 

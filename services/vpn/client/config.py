@@ -3,7 +3,7 @@
 servers: [north, 31ab…]     node ids or names, in the order of preference     by: first | fastest | random
 country: de                 of the server, as it says                         label: fast
 policy: {hops_at_least: 2}  of the routes to it                               kill_switch: true
-only: [198.51.100.0/24]     these go through the tunnel, the rest as ever     dns: tunnel | leave
+only: [198.51.100.0/24]     these go through the tunnel, the rest as ever     dns: tunnel | redirect | leave
 exclude: [203.0.113.0/24]   these go past it; also past the kill switch       resolv_conf: /etc/resolv.conf
 lan: false                  networks of one's own are reached past it         wires: [192.168.1.0/24]  as in node.yaml
 reachable: [tcp/22]         answers of these ports may leave past it          ram: /run/skywire/vpn-client
@@ -112,7 +112,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reachable: Annotated[tuple[Port, ...], msgspec.Meta(max_length=64)] = ()
     gateways: Annotated[tuple[Interface, ...], msgspec.Meta(max_length=16)] = ()
     kill_switch: bool = True
-    dns: Literal["tunnel", "leave"] = "tunnel"
+    dns: Literal["tunnel", "redirect", "leave"] = "tunnel"
     resolv_conf: Path = Path("/etc/resolv.conf")
     ram: Path = msgspec.field(default_factory=usual_ram)
     node: Path = msgspec.field(default_factory=usual_socket)
@@ -148,7 +148,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             gateways=tuple(map(str, self.gateways)),
             reachable=tuple((protocol, int(number)) for protocol, _, number in ports),
             held=self.only_networks,
-            holds_dns=self.dns == "tunnel",
+            holds_dns=self.dns != "leave",
         )
 
 

@@ -25,7 +25,7 @@ class Machine:
 
     def __init__(self, config: Config, resolver: Resolver | None = None) -> None:
         self._config = config
-        self._resolver = resolver or pick_resolver(config.resolv_conf)
+        self._resolver = resolver or pick_resolver(config.resolv_conf, redirects=config.dns == "redirect")
         self._lent: Lent | None = None
 
     async def close_in(self) -> None:
@@ -35,7 +35,7 @@ class Machine:
     async def enter(self, lent: Lent) -> None:
         """Raises ResolverError too."""
         await asyncio.to_thread(self._enter, lent)
-        if self._config.dns == "tunnel" and lent.dns:
+        if self._config.dns != "leave" and lent.dns:
             await self._resolver.use(lent)
         self._lent = lent
 
@@ -44,7 +44,7 @@ class Machine:
         if self._lent is None:
             return
         await asyncio.to_thread(self._close_in)
-        if self._config.dns == "tunnel" and self._lent.dns and await self._resolver.use(self._lent):
+        if self._config.dns != "leave" and self._lent.dns and await self._resolver.use(self._lent):
             log.warning("the resolver was changed by another program: set again to the tunnel's")
 
     async def to_avoid(self) -> tuple[IpNetwork, ...]:
@@ -83,7 +83,7 @@ class Machine:
         kernel.forward_ipv4()
         for name in config.gateways:
             sysctl.forward(name, on=True)
-        dns: tuple[IPv4Address | IPv6Address, ...] = lent.dns if config.dns == "tunnel" else ()
+        dns: tuple[IPv4Address | IPv6Address, ...] = lent.dns if config.dns != "leave" else ()
         tables.run(gateway.gateway_text(config.gateways, lent.ipv4, lent.ipv6, dns, lent.mtu))
 
 

@@ -35,7 +35,7 @@ table inet skywire_dns {}
 delete table inet skywire_dns
 table inet skywire_dns {
   chain asked {
-    type nat hook output priority dstnat; policy accept;
+    type nat hook output priority -100; policy accept;
     oifname "lo" accept
     meta mark $fwmark accept
     $asked

@@ -38,8 +38,10 @@ class Resolver(Protocol):
         """As it was found. Raises ResolverError."""
 
 
-def pick_resolver(resolv_conf: Path) -> Resolver:
-    """systemd-resolved's, where resolv.conf is a link to one of its files."""
+def pick_resolver(resolv_conf: Path, *, redirects: bool = False) -> Resolver:
+    """systemd-resolved's, where resolv.conf is a link to one of its files; the kernel's, where it `redirects`."""
+    if redirects:
+        return Redirected()
     is_resolved = resolv_conf.is_symlink() and resolv_conf.resolve().is_relative_to(RESOLVED.resolve())
     if is_resolved or DROP_IN.exists():
         return Resolved() if os.geteuid() == 0 else Redirected()
