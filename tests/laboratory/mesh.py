@@ -19,7 +19,12 @@ VISCRIPT_SERVICE = "viscript"
 CLUSTER_SECRET = "manager/cluster.secret"  # a file's name
 NODE = ("node", "run", "--config", "${dir}/node.yaml")
 MANAGER = ("manager", "run", "--config", "${dir}/manager.yaml")
-VISCRIPT = ("viscript", "headless", "--config", "${dir}/config.yaml", "--prefix", "${lab}")
+VISCRIPT = (
+    *("viscript", "headless", "--config", "${dir}/config.yaml", "--prefix", "${lab}"),
+    *("--state-dir", "/run/viscript${dir}", "--socket", "/run/viscript/api.sock"),
+)
+"""Hosts share the machine's process ids, and viscript knows its programs by the path of its state: each has another."""
+
 READY = Ready(By.NOTIFY, within_s=90)
 SERVICES: Mapping[str, dict[str, object]] = {
     f"meshnet-{name}": {
@@ -27,7 +32,7 @@ SERVICES: Mapping[str, dict[str, object]] = {
         "daemon": True,
         "path": f"bin/meshnet-{name}",
         "default_args": ["run", "--config", f"${{dir}}/{name}.yaml"],
-        "restart": "always",
+        "restart": "on-failure",
         "stop_timeout_s": 20,
     }
     for name, desc in {
