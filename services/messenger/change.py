@@ -60,8 +60,11 @@ class Own:
 
 
 class Change:
+    """`texts`: of messages that it locked, so that they need not be unlocked again."""
+
     def __init__(self, database: sqlite3.Connection, own: Own) -> None:
         self.own, self.effects = own, Effects()
+        self.texts: dict[int, str] = {}
         self.run = database.execute
 
     def one(self, text: str, *values: Any) -> Any:

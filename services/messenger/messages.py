@@ -19,13 +19,14 @@ MOST_OF_A_STRANGER = 500
 
 def check_text(text: str) -> None:
     """Raises AskedWronglyError."""
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if not text.strip():
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise AskedWronglyError("the text is not Unicode: it has half a letter") from None
+    if not text or text.isspace():
         raise AskedWronglyError("the text is empty")
     if size > MAX_TEXT:
         raise AskedWronglyError(f"a text has at most {MAX_TEXT} bytes, this one {size}: send it as a file")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise AskedWronglyError("the text is not Unicode: it has half a letter")
 
 
 # one's own
@@ -58,6 +59,7 @@ def keep_own(
         *(conversation, change.own.me, id_, sequence, kind, change.own.keys.locker.lock(text.encode()), reply_to),
         *(now_ms, now_ms, file, once or None),
     )
+    change.texts[number] = text
     change.run(
         "INSERT INTO conversations (id, sequence, last, spoke) VALUES (?, ?, ?, 1) "
         "ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, last = excluded.last, spoke = 1",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -28,12 +29,16 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 PUBLISHED_WITHIN_S = 3600.0
 STATUS_S = 5.0
+SWITCH_S = 0.0005
+"""How long the store's thread may hold up the loop's, and the other way round; 5 ms is seen in every message."""
+
 T = TypeVar("T")
 
 
 async def run(config: Config, signal: SignalClient) -> None:
     """Until it is cancelled. Raises StoreError, SeedFileError, ApiError."""
     hide_process()
+    sys.setswitchinterval(SWITCH_S)
     door = NodeDoor(config.node, config.port)
     me = await _patiently(door.own_id, signal, "the node does not answer")
     messenger = Messenger(config, Ways(door.reach, address_of), door)
