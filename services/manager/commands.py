@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from services.manager.peering import commands as peering
+from services.manager.telling import JSON, tell
 
 if TYPE_CHECKING:
-    import msgspec
-
     from services.manager.routes.policy import Policy
 
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 _LASTS = re.compile(r"(\d+)(s|m|h|d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -25,24 +22,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def add_to(group: click.Group) -> None:
     for command in (status, nodes, links, routes, services, names, route, admit, expel, invite, pair, name):
         group.add_command(command)
-    peering.add_to(group, _tell)
-
-
-def _tell(request: msgspec.Struct, kind: type[Any], as_json: bool, render: Callable[[Any], list[str]]) -> None:
-    from services.manager.client import ask
-
-    answer = ask(request, kind)
-    if as_json:
-        _print_json(answer)
-        return
-    for line in render(answer):
-        print(line)
-
-
-def _print_json(answer: msgspec.Struct) -> None:
-    import msgspec
-
-    print(msgspec.json.encode(answer).decode())
+    peering.add_to(group)
 
 
 @click.command()
@@ -57,7 +37,7 @@ def status(as_json: bool) -> None:
     from services.manager import api_words as words
     from services.manager import tables
 
-    _tell(words.GetStatus(), words.Status, as_json, tables.status)
+    tell(words.GetStatus(), words.Status, as_json, tables.status)
 
 
 @click.command()
@@ -71,7 +51,7 @@ def nodes(as_json: bool) -> None:
     from services.manager import api_words as words
     from services.manager import tables
 
-    _tell(words.GetNodes(), words.Nodes, as_json, tables.nodes)
+    tell(words.GetNodes(), words.Nodes, as_json, tables.nodes)
 
 
 @click.command()
@@ -85,7 +65,7 @@ def links(as_json: bool) -> None:
     from services.manager import api_words as words
     from services.manager import tables
 
-    _tell(words.GetLinks(), words.Links, as_json, tables.links)
+    tell(words.GetLinks(), words.Links, as_json, tables.links)
 
 
 @click.command()
@@ -99,7 +79,7 @@ def routes(as_json: bool) -> None:
     from services.manager import api_words as words
     from services.manager import tables
 
-    _tell(words.GetRoutes(), words.Routes, as_json, tables.routes)
+    tell(words.GetRoutes(), words.Routes, as_json, tables.routes)
 
 
 @click.command()
@@ -113,7 +93,7 @@ def services(as_json: bool) -> None:
     from services.manager import api_words as words
     from services.manager import tables
 
-    _tell(words.GetServices(), words.Services, as_json, tables.services)
+    tell(words.GetServices(), words.Services, as_json, tables.services)
 
 
 @click.command()
@@ -127,7 +107,7 @@ def names(as_json: bool) -> None:
     from services.manager import api_words as words
     from services.manager import tables
 
-    _tell(words.GetNames(), words.Names, as_json, tables.names)
+    tell(words.GetNames(), words.Names, as_json, tables.names)
 
 
 @click.group()
@@ -155,7 +135,7 @@ def find(a: str, b: str, policy: str, as_json: bool) -> None:
     from services.manager import api_words as words
     from services.manager import tables
 
-    _tell(words.FindRoute(a, b, _policy(policy)), words.FoundRoutes, as_json, tables.found)
+    tell(words.FindRoute(a, b, _policy(policy)), words.FoundRoutes, as_json, tables.found)
 
 
 @route.command()
@@ -171,7 +151,7 @@ def build(through: tuple[str, ...], as_json: bool) -> None:
 
     if len(through) < 2:
         raise click.UsageError("a route goes through two nodes or more")
-    _tell(words.BuildRoute(through), words.Built, as_json, lambda built: [f"route {built.route}, mtu {built.mtu}"])
+    tell(words.BuildRoute(through), words.Built, as_json, lambda built: [f"route {built.route}, mtu {built.mtu}"])
 
 
 @route.command()
@@ -185,7 +165,7 @@ def close(route_id: str, as_json: bool) -> None:
     """
     from services.manager import api_words as words
 
-    _tell(words.CloseRoute(route_id), words.Done, as_json, lambda _: [])
+    tell(words.CloseRoute(route_id), words.Done, as_json, lambda _: [])
 
 
 @click.command()
@@ -199,7 +179,7 @@ def admit(node_id: str, as_json: bool) -> None:
     """
     from services.manager import api_words as words
 
-    _tell(words.Admit(node_id), words.Done, as_json, lambda _: [])
+    tell(words.Admit(node_id), words.Done, as_json, lambda _: [])
 
 
 @click.command()
@@ -214,7 +194,7 @@ def expel(node_id: str, reason: str, as_json: bool) -> None:
     """
     from services.manager import api_words as words
 
-    _tell(words.Expel(node_id, reason), words.Done, as_json, lambda _: [])
+    tell(words.Expel(node_id, reason), words.Done, as_json, lambda _: [])
 
 
 @click.command()
@@ -238,7 +218,7 @@ def invite(lasts: str, uses: int, as_json: bool) -> None:
             print(note, file=sys.stderr)
         return [*code, answer.text]
 
-    _tell(words.Invite(_seconds(lasts), uses), words.Invited, as_json, render)
+    tell(words.Invite(_seconds(lasts), uses), words.Invited, as_json, render)
 
 
 @click.command()
@@ -252,7 +232,7 @@ def pair(lasts: str, as_json: bool) -> None:
     """
     from services.manager import api_words as words
 
-    _tell(words.Pair(_seconds(lasts)), words.Done, as_json, lambda _: [])
+    tell(words.Pair(_seconds(lasts)), words.Done, as_json, lambda _: [])
 
 
 @click.command()
@@ -270,7 +250,7 @@ def name(words_given: tuple[str, ...], remove: bool, as_json: bool) -> None:
 
     if len(words_given) != (1 if remove else 2):
         raise click.UsageError("give ID and NAME, or --remove and NAME")
-    _tell(words.SetName(words_given[-1], "" if remove else words_given[0]), words.Done, as_json, lambda _: [])
+    tell(words.SetName(words_given[-1], "" if remove else words_given[0]), words.Done, as_json, lambda _: [])
 
 
 def _seconds(text: str) -> int:

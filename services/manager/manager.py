@@ -128,6 +128,7 @@ class Manager:
         self.registry.on_expelled.append(lambda _: self.engine.gate.look())
         self.members.start()
         self._undo.push_async_callback(self.members.stop)
+        await self._learn()
         await self._open_desk()
         await self._open_door()
         await self._open_office()
@@ -143,23 +144,24 @@ class Manager:
                 "(give both the same seed)"
             )
 
+    async def _learn(self) -> None:
+        """What the buckets say besides who is in the network."""
+        store = self.engine.store
+        self.keeper, self.book, self.directory = GraphKeeper(self.registry), RouteBook(), Directory(store)
+        self.peers = Peers()
+        for part in (self.keeper, self.book, self.peers):
+            await part.start(store)
+            self._undo.push_async_callback(part.stop)
+        self.registry.on_expelled.append(self.directory.forget)
+        await self.directory.start()
+        self._undo.push_async_callback(self.directory.stop)
+
     async def _open_desk(self) -> None:
         engine, registry = self.engine, self.registry
         store, bus, lease = engine.store, engine.bus, engine.lease
-        self.keeper, self.book, self.directory = GraphKeeper(registry), RouteBook(), Directory(store)
-        await self.keeper.start(store)
-        self._undo.push_async_callback(self.keeper.stop)
-        await self.book.start(store)
-        self._undo.push_async_callback(self.book.stop)
-        registry.on_expelled.append(self.directory.forget)
-        await self.directory.start()
-        self._undo.push_async_callback(self.directory.stop)
         orders = Orders(self.identity, bus, lease)
         hops = Hops(orders, store, self.book)
         self._undo.push_async_callback(hops.stop)
-        self.peers = Peers()
-        await self.peers.start(store)
-        self._undo.push_async_callback(self.peers.stop)
         self.introducer = Introducer(self.managers, orders, lease, registry, self.keeper, self.local, self.peers)
         self.expulsion = Expulsion(self.managers, store, lease, orders, hops, self.book, registry)
         self._undo.push_async_callback(self.expulsion.stop)

@@ -3,17 +3,10 @@
 # ruff: noqa: PLC0415 (a command line imports what the command needs)
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
 import click
 
-if TYPE_CHECKING:
-    import msgspec
+from services.manager.telling import JSON, tell
 
-    Tell = Callable[[msgspec.Struct, type[Any], bool, Callable[[Any], list[str]]], None]
-
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 EXPORT = click.option(
     "--export", "exports", metavar="NAME[@NODE]", multiple=True, help="A service that they may use; again for more."
 )
@@ -27,115 +20,107 @@ RELAYS = click.option(
 NAME = click.option("--name", default="", help="What they are called here: their NODE is then NODE.NAME.sky.")
 
 
-def add_to(group: click.Group, tell: Tell) -> None:
-    """`tell` asks the manager and prints the answer."""
-    for command in (peer(tell), peers(tell), unpeer(tell)):
+def add_to(group: click.Group) -> None:
+    for command in (peer, peers, unpeer):
         group.add_command(command)
 
 
-def peer(tell: Tell) -> click.Command:
-    @click.command()
-    @click.argument("manager_id", metavar="ID[@HOST:PORT]")
-    @click.option("--at", default="", metavar="HOST:PORT", help="Where their join port is.")
-    @EXPORT
-    @NOTHING
-    @RELAYS
-    @NAME
-    @JSON
-    def peer(
-        manager_id: str,
-        at: str,
-        exports: tuple[str, ...],
-        export_nothing: bool,
-        relays: bool | None,
-        name: str,
-        as_json: bool,
-    ) -> None:
-        """Ask another cluster to peer, by the id of a manager of theirs. It waits for their operator.
+@click.command()
+@click.argument("manager_id", metavar="ID[@HOST:PORT]")
+@click.option("--at", default="", metavar="HOST:PORT", help="Where their join port is.")
+@EXPORT
+@NOTHING
+@RELAYS
+@NAME
+@JSON
+def peer(
+    manager_id: str,
+    at: str,
+    exports: tuple[str, ...],
+    export_nothing: bool,
+    relays: bool | None,
+    name: str,
+    as_json: bool,
+) -> None:
+    """Ask another cluster to peer, by the id of a manager of theirs. It waits for their operator.
 
-        \b
-        manager peer 31ab… --at 203.0.113.7:7997 --export vpn --name london
-        """
+    \b
+    manager peer 31ab… --at 203.0.113.7:7997 --export vpn --name london
+    """
+    from services.manager import api_words as words
+
+    asked = words.Peer(manager_id, at, _given(exports, export_nothing), relays, name)
+    tell(asked, words.Done, as_json, lambda _: [])
+
+
+@click.group(invoke_without_command=True)
+@JSON
+@click.pass_context
+def peers(context: click.Context, as_json: bool) -> None:
+    """Other clusters: who asks, who is peered, what they may use.
+
+    \b
+    manager peers
+    """
+    if context.invoked_subcommand is None:
         from services.manager import api_words as words
+        from services.manager.peering import tables
 
-        asked = words.Peer(manager_id, at, _given(exports, export_nothing), relays, name)
-        tell(asked, words.Done, as_json, lambda _: [])
-
-    return peer
+        tell(words.GetPeers(), words.Peers, as_json, tables.peers)
 
 
-def peers(tell: Tell) -> click.Group:
-    @click.group(invoke_without_command=True)
-    @JSON
-    @click.pass_context
-    def peers(context: click.Context, as_json: bool) -> None:
-        """Other clusters: who asks, who is peered, what they may use.
+@peers.command()
+@click.argument("manager_id", metavar="ID")
+@EXPORT
+@NOTHING
+@RELAYS
+@NAME
+@JSON
+def accept(
+    manager_id: str,
+    exports: tuple[str, ...],
+    export_nothing: bool,
+    relays: bool | None,
+    name: str,
+    as_json: bool,
+) -> None:
+    """Peer with a cluster that asks, or change what one may use that is peered.
 
-        \b
-        manager peers
-        """
-        if context.invoked_subcommand is None:
-            from services.manager import api_words as words
-            from services.manager.peering import tables
+    \b
+    manager peers accept 31ab --export vpn --export web@kitchen --name paris
+    """
+    from services.manager import api_words as words
 
-            tell(words.GetPeers(), words.Peers, as_json, tables.peers)
-
-    @peers.command()
-    @click.argument("manager_id", metavar="ID")
-    @EXPORT
-    @NOTHING
-    @RELAYS
-    @NAME
-    @JSON
-    def accept(
-        manager_id: str,
-        exports: tuple[str, ...],
-        export_nothing: bool,
-        relays: bool | None,
-        name: str,
-        as_json: bool,
-    ) -> None:
-        """Peer with a cluster that asks, or change what one may use that is peered.
-
-        \b
-        manager peers accept 31ab --export vpn --export web@kitchen --name paris
-        """
-        from services.manager import api_words as words
-
-        asked = words.AnswerPeer(manager_id, True, _given(exports, export_nothing), relays, name)
-        tell(asked, words.Done, as_json, lambda _: [])
-
-    @peers.command()
-    @click.argument("manager_id", metavar="ID")
-    @JSON
-    def refuse(manager_id: str, as_json: bool) -> None:
-        """Refuse a cluster that asks; it asks in vain until you peer with it.
-
-        \b
-        manager peers refuse 31ab
-        """
-        from services.manager import api_words as words
-
-        tell(words.AnswerPeer(manager_id, False), words.Done, as_json, lambda _: [])
-
-    return peers
+    asked = words.AnswerPeer(manager_id, True, _given(exports, export_nothing), relays, name)
+    tell(asked, words.Done, as_json, lambda _: [])
 
 
-def unpeer(tell: Tell) -> click.Command:
-    @click.command()
-    @click.argument("manager_id", metavar="ID")
-    @JSON
-    def unpeer(manager_id: str, as_json: bool) -> None:
-        """End a peering: links, routes, sessions and services of theirs go at once. Also takes back a request.
+@peers.command()
+@click.argument("manager_id", metavar="ID")
+@JSON
+def refuse(manager_id: str, as_json: bool) -> None:
+    """Refuse a cluster that asks; it asks in vain until you peer with it.
 
-        \b
-        manager unpeer london
-        """
-        from services.manager import api_words as words
+    \b
+    manager peers refuse 31ab
+    """
+    from services.manager import api_words as words
 
-        tell(words.Unpeer(manager_id), words.Done, as_json, lambda _: [])
+    tell(words.AnswerPeer(manager_id, False), words.Done, as_json, lambda _: [])
 
-    return unpeer
+
+@click.command()
+@click.argument("manager_id", metavar="ID")
+@JSON
+def unpeer(manager_id: str, as_json: bool) -> None:
+    """End a peering: links, routes, sessions and services of theirs go at once. Also takes back a request.
+
+    \b
+    manager unpeer london
+    """
+    from services.manager import api_words as words
+
+    tell(words.Unpeer(manager_id), words.Done, as_json, lambda _: [])
 
 
 def _given(exports: tuple[str, ...], nothing: bool) -> tuple[str, ...] | None:

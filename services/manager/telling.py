@@ -1,0 +1,31 @@
+"""Asks the manager which runs here and prints its answer, for the commands. What each needs is imported in it."""
+
+# ruff: noqa: PLC0415, T201 (a command line imports what the command needs, and speaks)
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import msgspec
+
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+def tell(request: msgspec.Struct, kind: type[Any], as_json: bool, render: Callable[[Any], list[str]]) -> None:
+    from services.manager.client import ask
+
+    answer = ask(request, kind)
+    if as_json:
+        _print_json(answer)
+        return
+    for line in render(answer):
+        print(line)
+
+
+def _print_json(answer: msgspec.Struct) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(answer).decode())
