@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEADLINE_S = 70.0
+DEADLINE_S = 100.0
 """Seconds for the starter's answer: more than it may take itself, for systemd on an emulated board takes its time."""
 CGROUPS = Path("/sys/fs/cgroup/skywire.slice") / SLICE
 """Where systemd puts the units' control groups: a slice's name spells its parents."""

@@ -12,7 +12,7 @@ from viscript.launcher.starter.argv import UNIT_GLOB, parse_unit_name
 from viscript.launcher.starter.model import State, Unit
 
 RUN_DEADLINE_S = 40.0
-ASK_DEADLINE_S = 10.0
+ASK_DEADLINE_S = 20.0
 _PROPERTIES = ("Id", "MainPID", "ExecMainPID", "ActiveState", "SubState", "Job", "ExecMainCode", "ExecMainStatus")
 
 
