@@ -27,7 +27,7 @@ Job = Callable[[sqlite3.Connection], T]
 MOST_TOGETHER = 256
 MAX_WAITING = 20_000
 BUSY_S = 5.0
-CACHE_KIB = 2048
+CACHE_KIB = 1024
 WAL_BYTES = 4 << 20
 
 _Task = tuple[Job[Any], asyncio.Future[Any]]
