@@ -158,8 +158,8 @@ class Manager:
 
     async def _open_desk(self) -> None:
         engine, registry = self.engine, self.registry
-        store, bus, lease = engine.store, engine.bus, engine.lease
-        orders = Orders(self.identity, bus, lease)
+        store, lease = engine.store, engine.lease
+        orders = Orders(self.identity, engine.bus, lease)
         hops = Hops(orders, store, self.book)
         self._undo.push_async_callback(hops.stop)
         self.introducer = Introducer(self.managers, orders, lease, registry, self.keeper, self.local, self.peers)
@@ -180,12 +180,7 @@ class Manager:
             abroad.crossing,
         )
         self.desk = Desk(
-            bus,
-            lease,
-            registry,
-            self.directory,
-            self.sessions,
-            hops,
+            *(engine.bus, lease, registry, self.directory, self.sessions, hops),
             self.introducer,
             self.expulsion,
             self.make_token,

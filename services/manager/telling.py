@@ -1,6 +1,6 @@
 """Asks the manager which runs here and prints its answer, for the commands. What each needs is imported in it."""
 
-# ruff: noqa: PLC0415, T201 (a command line imports what the command needs, and speaks)
+# ruff: noqa: PLC0415 (a command line imports what the command needs)
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ def tell(request: msgspec.Struct, kind: type[Any], as_json: bool, render: Callab
         _print_json(answer)
         return
     for line in render(answer):
-        print(line)
+        click.echo(line)
 
 
 def _print_json(answer: msgspec.Struct) -> None:
     import msgspec
 
-    print(msgspec.json.encode(answer).decode())
+    click.echo(msgspec.json.encode(answer).decode())
