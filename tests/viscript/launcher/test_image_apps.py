@@ -202,6 +202,11 @@ def test_no_service_starts_by_itself_and_each_takes_the_images_settings_then_a_p
         assert (OVERLAY / "usr/lib/skywire" / file).is_file()
 
 
+def test_a_vpn_client_that_was_told_to_be_off_stays_off() -> None:
+    """It ends by itself then, well."""
+    assert boards_apps()["meshnet-vpn-client"].restart is Restart.ON_FAILURE
+
+
 def test_nobody_is_in_a_group_without_need() -> None:
     members = {(words[1], words[2]) for words in overlay_lines("usr/lib/sysusers.d/skywire.conf") if words[0] == "m"}
     assert members == {("skywire-messenger", "skywire-messages"), ("viscript", "skywire-messages")}
