@@ -113,6 +113,10 @@ class Directory:
             del self._per_client[client]
 
 
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
 def is_wanted(entry: Entry, query: Query) -> bool:
     return query.name in {None, entry.name} and query.type in {None, entry.type}
 
@@ -130,9 +134,9 @@ def _entry(held: _Lease, now_s: float) -> Entry:
 
 
 def _check(request: Register) -> None:
-    if not _NAME.fullmatch(request.name):
+    if not is_name(request.name):
         raise RefusedError(f"name {request.name[:80]!r} is not 1 to {MAX_NAME} of letters, digits, '.', '_', '-'")
-    if request.type and not _NAME.fullmatch(request.type):
+    if request.type and not is_name(request.type):
         raise RefusedError(f"type {request.type[:80]!r} is not up to {MAX_NAME} of letters, digits, '.', '_', '-'")
     if not _ENDPOINT.fullmatch(request.endpoint):
         raise RefusedError(f"endpoint is not 1 to {MAX_ENDPOINT} printable characters without blanks")

@@ -1,5 +1,6 @@
 """The mesh's services as entries: what the node finds in its manager's leased directory, kept a moment, so that many
-askers cost one question. Where the mesh is away its services are left out, and the answer says why.
+askers cost one question, whatever they ask for, as long as the manager tells all at once. Where the mesh is away its
+services are left out, and the answer says why.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.apptracker.brain import cut, is_wanted
+from services.apptracker.brain import cut, is_name, is_wanted
 from services.apptracker.model import Entries, Entry, Query
 from services.node.api_words import Find, Services, ServiceState
 from services.node.client import NodeClient
@@ -43,23 +44,25 @@ class MeshView:
         if query.name is not None and query.type not in {None, query.name}:  # of a service they are the same
             return here
         name = query.name if query.name is not None else query.type
-        if name == "":
+        if name is not None and not is_name(name):
             return here
-        seen = await self._look(name or "")
+        async with self._turn:
+            seen = await self._look("")
+            if name is not None and len(seen.entries) >= MOST_FOUND:  # that were not all
+                seen = await self._look(name)
         found = [entry for entry in seen.entries if is_wanted(entry, query)]
         more = here.more or len(seen.entries) >= MOST_FOUND
         return cut([*here.entries, *found], more=more, away=seen.away)
 
     async def _look(self, name: str) -> _Seen:
         """All for an empty name."""
-        async with self._turn:
-            seen = self._seen.get(name)
-            if seen is None or self._now_s() - seen.at_s >= KEPT_S:
-                seen = await self._ask(name)
-                if len(self._seen) >= MOST_KEPT:
-                    self._seen.clear()
-                self._seen[name] = seen
-            return seen
+        seen = self._seen.get(name)
+        if seen is None or self._now_s() - seen.at_s >= KEPT_S:
+            seen = await self._ask(name)
+            if len(self._seen) >= MOST_KEPT:
+                self._seen.clear()
+            self._seen[name] = seen
+        return seen
 
     async def _ask(self, name: str) -> _Seen:
         try:

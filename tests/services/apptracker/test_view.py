@@ -14,7 +14,7 @@ import pytest
 from services.apptracker.brain import Directory
 from services.apptracker.model import Entries, Entry, Query
 from services.apptracker.server import TrackerServer
-from services.apptracker.view import KEPT_S, MeshView
+from services.apptracker.view import KEPT_S, MOST_FOUND, MeshView
 from services.keys import NodeId
 from services.node.api_words import ServiceState
 from tests.fakes.local_node import FakeLocalNode
@@ -74,10 +74,23 @@ def test_many_askers_cost_one_question_and_what_is_gone_goes(tmp_path: Path) -> 
     async def work(ends: Ends) -> None:
         for _ in range(5):
             assert len(await ends.ask("all")) == 3
+            assert len(await ends.ask("type vpn")) == 2
+        assert await ends.ask("name no\\such") == [""]
         assert ends.node.finds == 1
         ends.node.offered = (VPN,)
         ends.now_s = KEPT_S
         assert len(await ends.ask("all")) == 2
+
+    run_view(tmp_path, work)
+
+
+def test_where_the_manager_does_not_tell_all_at_once_a_name_is_asked_for(tmp_path: Path) -> None:
+    async def work(ends: Ends) -> None:
+        ends.node.offered = tuple(ServiceState(OTHER, f"s{number}", "fd53::5a", 1) for number in range(MOST_FOUND))
+        said = await ends.ask("all")
+        assert said[-2] == "# and more: ask for one name"
+        assert len(await ends.ask("name s7")) == 2
+        assert ends.node.finds == 2
 
     run_view(tmp_path, work)
 
