@@ -1,54 +1,71 @@
-"""The door to routes, rules and addresses of the VPN's client. Its calls block, and never run in an event loop's
-thread: pyroute2 has a loop of its own. Each opens and closes what it needs. Ours are known by their protocol numbers.
+"""The door to routes, rules and addresses of the VPN's client, by netlink. Its calls block, some milliseconds; each
+opens and closes what it needs. Ours are known by their protocol numbers. pyroute2 would do it too, and cost a small
+board another 6 MB.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
-from typing import Any
 
 from services.kernel.errors import AbsentError, DoorError
-from services.kernel.model import SESSIONS
-from services.kernel.pyroute import IPRoute, NetlinkError
+from services.kernel.messages import NESTED, NetlinkSocket, attribute, attributes
+from services.kernel.model import MAIN_TABLE, SESSIONS
 from services.vpn.client.ways import PROTOCOL, TABLE, IpAddress, Kind, Rule, Wanted, Way
 
-INET = {4: 2, 6: 10}
-ALL_BITS = 0xFFFFFFFF
-UNSET = 0xFFFFFFFF
+INET = {4: socket.AF_INET, 6: socket.AF_INET6}
+ROUTING, LINK_SCOPE = 0, 253
+CREATE, REPLACE, EXCLUSIVE = 0x400, 0x100, 0x200
+NEW_ADDRESS, DROP_ADDRESS, GET_ADDRESS = 20, 21, 22
+NEW_ROUTE, DROP_ROUTE, GET_ROUTE = 24, 25, 26
+NEW_RULE, DROP_RULE, GET_RULE = 32, 33, 34
+
+DESTINATION, DEVICE, PRIORITY, SOURCE, METRICS, ROUTE_TABLE, MTU = 1, 4, 6, 7, 8, 15, 2
+RULE_PRIORITY, FWMARK, SUPPRESS, RULE_TABLE, FWMASK, RULE_PROTOCOL = 6, 10, 14, 15, 16, 21
+ADDRESS, LOCAL, ADDRESS_FLAGS, ADDRESS_PROTOCOL = 1, 2, 8, 11
+ALL_BITS = UNSET = 0xFFFFFFFF
 INVERT = 0x02  # FIB_RULE_INVERT
 NO_DETECTION = 0x02  # IFA_F_NODAD
+TO_TABLE = 1  # FR_ACT_TO_TBL
 LENT = 184
 """Protocol of addresses (IFA_PROTO, Linux 5.18)."""
 
 KINDS = {Kind.TUNNEL: 1, Kind.UNREACHABLE: 7, Kind.THROW: 9}  # RTN_*
+GONE = {errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT}
 CONF4 = Path("/proc/sys/net/ipv4/conf")
 STRICT, LOOSE = "1", "2"
+
+_header = struct.Struct("=BBBBBBBBI")  # rtmsg, and fib_rule_hdr
+_address_header = struct.Struct("=BBBBI")  # ifaddrmsg
+_u32 = struct.Struct("=I")
 
 
 def bring(wanted: Wanted) -> None:
     """Makes what there is of ours as wanted: what is new comes before what is old goes. Where the tunnel's interface is
     away, the rest is made, and AbsentError raised. Raises DoorError.
     """
-    with _opened() as route:
-        index = _index(route)
-        ways = [way for way in wanted.ways if index or way.kind is not Kind.TUNNEL]
-        for address in sorted(wanted.addresses, key=str) if index else ():
-            _put_address(route, index, address)
-        have = set(_ways(route, index))
-        for way in sorted(set(ways) - have, key=lambda way: -way.metric):
-            route.route("replace", **_route(way, index))
-        have_rules = set(_rules(route))
-        for rule in sorted(wanted.rules - have_rules, key=lambda rule: rule.priority):
-            route.rule("add", **_rule(rule))
-        for rule in sorted(have_rules - wanted.rules, key=lambda rule: -rule.priority):
-            route.rule("del", **_rule(rule))
-        _drop_ways(route, index, wanted)
+    index = _index()
+    with _opened() as netlink:
         if index:
-            _drop_addresses(route, index, wanted)
+            _send(netlink, NEW_ADDRESS, CREATE | REPLACE, [_address(one, index) for one in wanted.addresses])
+        ways = {way for way in wanted.ways if index or way.kind is not Kind.TUNNEL}
+        fresh = sorted(ways - set(_ways(netlink, index)), key=lambda way: -way.metric)
+        _send(netlink, NEW_ROUTE, CREATE | REPLACE, [_route(way, index) for way in fresh])
+        rules = set(_rules(netlink))
+        fresh_rules = sorted(wanted.rules - rules, key=lambda rule: rule.priority)
+        _send(netlink, NEW_RULE, CREATE | EXCLUSIVE, map(_rule, fresh_rules))
+        old_rules = sorted(rules - wanted.rules, key=lambda rule: -rule.priority)
+        _send(netlink, DROP_RULE, 0, map(_rule, old_rules), GONE)
+        old_ways = [way for way in _ways(netlink, index) if way not in wanted.ways]
+        _send(netlink, DROP_ROUTE, 0, [_route(way, index) for way in old_ways], GONE)
+        old = [one for one in _lent(netlink, index) if one not in wanted.addresses]
+        _send(netlink, DROP_ADDRESS, 0, [_address(one, index) for one in old], GONE)
     if not index and wanted.addresses:
         raise AbsentError(f"there is no interface '{SESSIONS}': is the node running?")
 
@@ -60,19 +77,25 @@ def clear() -> None:
 
 def own_addresses() -> list[tuple[str, IPv4Address]]:
     """(device, address) of IPv4. Raises DoorError."""
-    with _opened() as route:
-        names = {link["index"]: str(link.get("ifname")) for link in route.get_links()}
-        return [
-            (names.get(one["index"], ""), IPv4Address(one.get("address"))) for one in route.get_addr(family=INET[4])
+    with _opened() as netlink:
+        found = [
+            (_name(index), IPv4Address(told.get(LOCAL) or told[ADDRESS]))
+            for index, told in _addresses(netlink, 4)
+            if LOCAL in told or ADDRESS in told
         ]
+    return [(name, address) for name, address in found if name]
 
 
 def default_devices() -> set[str]:
     """The devices that a default route of the main table leads to. Raises DoorError."""
-    with _opened() as route:
-        names = {link["index"]: str(link.get("ifname")) for link in route.get_links()}
-        found = [one for version in INET for one in route.get_routes(family=INET[version], table=254)]
-        return {names.get(one.get("oif"), "") for one in found if not one["dst_len"]}
+    with _opened() as netlink:
+        found = {
+            _name(_u32.unpack(told[DEVICE])[0])
+            for version in INET
+            for head, told in _dump(netlink, GET_ROUTE, version)
+            if head[1] == 0 and DEVICE in told and head[7] == KINDS[Kind.TUNNEL] and _table(told, head) == MAIN_TABLE
+        }
+    return found - {""}
 
 
 def loosen() -> None:
@@ -88,129 +111,152 @@ def forward_ipv4() -> None:
     _write(Path("/proc/sys/net/ipv4/ip_forward"), "1")
 
 
-# asking and telling the kernel
+# what there is
 
 
-@contextmanager
-def _opened() -> Iterator[IPRoute]:
-    try:
-        with IPRoute() as route:
-            yield route
-    except NetlinkError as error:
-        raise DoorError(f"the kernel refused a route, rule or address: {error.args[1]}") from error
-    except OSError as error:
-        raise DoorError(f"cannot ask the kernel for routes: {error.strerror or error} (run as root)") from error
-
-
-def _index(route: IPRoute) -> int:
-    found = route.link_lookup(ifname=SESSIONS)
-    return int(found[0]) if found else 0
-
-
-def _ways(route: IPRoute, index: int) -> Iterator[Way]:
+def _ways(netlink: NetlinkSocket, index: int) -> Iterator[Way]:
     kinds = {number: kind for kind, number in KINDS.items()}
-    for version, family in INET.items():
-        for one in route.get_routes(family=family, table=TABLE):
-            kind = kinds.get(one["type"])
-            if one["proto"] != PROTOCOL or kind is None or (kind is Kind.TUNNEL and one.get("oif") != index):
+    for version in INET:
+        for head, told in _dump(netlink, GET_ROUTE, version):
+            kind, device = kinds.get(head[7]), _u32.unpack(told.get(DEVICE, bytes(4)))[0]
+            if head[5] != PROTOCOL or _table(told, head) != TABLE or kind is None:
                 continue
-            start = one.get("dst") or ("0.0.0.0" if version == 4 else "::")  # noqa: S104
-            source, mtu = one.get("prefsrc"), _mtu(one)
+            if kind is Kind.TUNNEL and device != index:
+                continue
+            start = told.get(DESTINATION, bytes(4 if version == 4 else 16))
+            metrics = dict(attributes(told.get(METRICS, b"")))
             yield Way(
-                ip_network(f"{start}/{one['dst_len']}"),
+                ip_network((start, head[1])),
                 kind,
-                one.get("priority") or 0,
-                ip_address(source) if source else None,
-                mtu,
+                _u32.unpack(told.get(PRIORITY, bytes(4)))[0],
+                _ip(told[SOURCE]) if SOURCE in told else None,
+                _u32.unpack(metrics[MTU])[0] if MTU in metrics else 0,
             )
 
 
-def _mtu(one: Any) -> int:
-    metrics = one.get("metrics")
-    return int(metrics.get("mtu") or metrics.get("RTAX_MTU") or 0) if metrics else 0
+def _rules(netlink: NetlinkSocket) -> Iterator[Rule]:
+    for version in INET:
+        for head, told in _dump(netlink, GET_RULE, version):
+            if told.get(RULE_PROTOCOL) != bytes([PROTOCOL]):
+                continue
+            mark = _u32.unpack(told.get(FWMARK, bytes(4)))[0]
+            suppressed = _u32.unpack(told.get(SUPPRESS, _u32.pack(UNSET)))[0]
+            priority = _u32.unpack(told.get(RULE_PRIORITY, bytes(4)))[0]
+            yield Rule(version, priority, _table(told, head), mark if head[8] & INVERT else 0, suppressed != UNSET)
 
 
-def _route(way: Way, index: int) -> dict[str, object]:
-    told: dict[str, object] = {
-        "family": INET[way.destination.version],
-        "dst": str(way.destination),
-        "table": TABLE,
-        "proto": PROTOCOL,
-        "type": KINDS[way.kind],
-        "priority": way.metric,
-    }
+def _lent(netlink: NetlinkSocket, index: int) -> Iterator[IpAddress]:
+    for version in INET:
+        for at, told in _addresses(netlink, version):
+            if at == index and told.get(ADDRESS_PROTOCOL) == bytes([LENT]):
+                yield _ip(told.get(LOCAL) or told[ADDRESS])
+
+
+def _addresses(netlink: NetlinkSocket, version: int) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """(index of the device, attributes)."""
+    for body in netlink.dump(GET_ADDRESS, _address_header.pack(INET[version], 0, 0, 0, 0)):
+        yield _address_header.unpack_from(body)[4], _told(body, _address_header.size)
+
+
+def _dump(netlink: NetlinkSocket, kind: int, version: int) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
+    for body in netlink.dump(kind, _header.pack(INET[version], *[0] * 8)):
+        yield _header.unpack_from(body), _told(body, _header.size)
+
+
+# what is wanted
+
+
+def _address(address: IpAddress, index: int) -> bytes:
+    flags = attribute(ADDRESS_FLAGS, _u32.pack(NO_DETECTION)) + attribute(ADDRESS_PROTOCOL, bytes([LENT]))
+    head = _address_header.pack(INET[address.version], address.max_prefixlen, NO_DETECTION, 0, index)
+    return head + attribute(LOCAL, address.packed) + attribute(ADDRESS, address.packed) + flags
+
+
+def _route(way: Way, index: int) -> bytes:
+    is_link = way.kind is Kind.TUNNEL and way.destination.version == 4
+    scope = LINK_SCOPE if is_link else 0
+    head = (INET[way.destination.version], way.destination.prefixlen, 0, 0, 0, PROTOCOL, scope, KINDS[way.kind], 0)
+    parts = [
+        _header.pack(*head),
+        attribute(DESTINATION, way.destination.network_address.packed),
+        attribute(ROUTE_TABLE, _u32.pack(TABLE)),
+        attribute(PRIORITY, _u32.pack(way.metric)),
+    ]
     if way.kind is Kind.TUNNEL:
-        told["oif"] = index
+        parts.append(attribute(DEVICE, _u32.pack(index)))
     if way.source is not None:
-        told["prefsrc"] = str(way.source)
+        parts.append(attribute(SOURCE, way.source.packed))
     if way.mtu:
-        told["metrics"] = {"mtu": way.mtu}
-    return told
+        parts.append(attribute(METRICS | NESTED, attribute(MTU, _u32.pack(way.mtu))))
+    return b"".join(parts)
 
 
-def _drop_ways(route: IPRoute, index: int, wanted: Wanted) -> None:
-    """A route that was replaced in place is no longer there under its old form."""
-    kept = {(way.destination, way.metric) for way in wanted.ways}
-    for way in _ways(route, index):
-        if (way.destination, way.metric) not in kept or (way.destination.version == 6 and way not in wanted.ways):
-            with _gone():
-                route.route("del", **_route(way, index))
-
-
-def _rules(route: IPRoute) -> Iterator[Rule]:
-    for version, family in INET.items():
-        for one in route.get_rules(family=family):
-            if one.get("protocol") == PROTOCOL:
-                yield Rule(
-                    version,
-                    one.get("priority") or 0,
-                    one.get("table") or 0,
-                    (one.get("fwmark") or 0) if one["flags"] & INVERT else 0,
-                    one.get("FRA_SUPPRESS_PREFIXLEN", UNSET) not in {None, UNSET},
-                )
-
-
-def _rule(rule: Rule) -> dict[str, object]:
-    told: dict[str, object] = {
-        "family": INET[rule.version],
-        "priority": rule.priority,
-        "table": rule.table,
-        "protocol": PROTOCOL,
-    }
+def _rule(rule: Rule) -> bytes:
+    parts = [
+        _header.pack(INET[rule.version], 0, 0, 0, 0, 0, 0, TO_TABLE, INVERT if rule.unmarked else 0),
+        attribute(RULE_PRIORITY, _u32.pack(rule.priority)),
+        attribute(RULE_TABLE, _u32.pack(rule.table)),
+        attribute(RULE_PROTOCOL, bytes([PROTOCOL])),
+    ]
     if rule.unmarked:
-        told |= {"fwmark": rule.unmarked, "fwmask": ALL_BITS, "flags": INVERT}
+        parts += [attribute(FWMARK, _u32.pack(rule.unmarked)), attribute(FWMASK, _u32.pack(ALL_BITS))]
     if rule.no_default:
-        told["FRA_SUPPRESS_PREFIXLEN"] = 0
-    return told
+        parts.append(attribute(SUPPRESS, _u32.pack(0)))
+    return b"".join(parts)
 
 
-def _put_address(route: IPRoute, index: int, address: IpAddress) -> None:
-    route.addr(
-        "replace",
-        index=index,
-        address=str(address),
-        prefixlen=address.max_prefixlen,
-        flags=NO_DETECTION,
-        IFA_PROTO=LENT,
-    )
+def _send(
+    netlink: NetlinkSocket, kind: int, flags: int, bodies: Iterable[bytes], fine: Iterable[int] = (errno.EEXIST,)
+) -> None:
+    """All of them, and then the first error is told, if it is none of the `fine` ones."""
+    numbers = netlink.send([(kind, flags, body) for body in bodies])
+    wrong = next((number for number in numbers if number and number not in set(fine)), 0)
+    if wrong:
+        raise DoorError(f"the kernel refused a route, rule or address: {os.strerror(wrong)} (run as root)")
 
 
-def _drop_addresses(route: IPRoute, index: int, wanted: Wanted) -> None:
-    for one in list(route.get_addr(index=index)):
-        address = ip_address(one.get("address"))
-        if one.get("IFA_PROTO") == LENT and address not in wanted.addresses:
-            with _gone():
-                route.addr("del", index=index, address=str(address), prefixlen=one["prefixlen"])
+# small things
 
 
 @contextmanager
-def _gone() -> Iterator[None]:
-    """What is to be taken away may have gone by itself."""
+def _opened() -> Iterator[NetlinkSocket]:
     try:
-        yield
-    except NetlinkError as error:
-        if error.code not in {errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT}:
-            raise
+        netlink = NetlinkSocket(ROUTING)
+    except OSError as error:
+        raise DoorError(f"cannot open netlink: {error.strerror or error}") from None
+    try:
+        yield netlink
+    except OSError as error:
+        raise DoorError(f"cannot read the kernel's routes: {error.strerror or error}") from None
+    finally:
+        netlink.close()
+
+
+def _told(body: bytes, start: int) -> dict[int, bytes]:
+    return {kind: bytes(value) for kind, value in attributes(body, start)}
+
+
+def _table(told: dict[int, bytes], head: tuple[int, ...]) -> int:
+    return int(_u32.unpack(told[ROUTE_TABLE])[0]) if ROUTE_TABLE in told else head[4]
+
+
+def _ip(packed: bytes) -> IpAddress:
+    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+
+
+def _index() -> int:
+    """0 where there is none."""
+    try:
+        return socket.if_nametoindex(SESSIONS)
+    except OSError:
+        return 0
+
+
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
 
 
 def _read(path: Path) -> str:

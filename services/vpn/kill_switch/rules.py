@@ -1,9 +1,10 @@
 """The nftables table `inet skywire_kill` as text, pure. It lives in the kernel by itself: a program that ends, crashes
 or starts again changes nothing of it, and loading it is one transaction, so there is no moment without it.
 
-output   out of this machine go: loopback and the mesh's own interfaces; packets with the node's mark (tunnels, joins);
+passes   out of this machine go: loopback and the mesh's own interfaces; packets with the node's mark (tunnels, joins);
          what an address needs (neighbours, routers, DHCP); what was told; the rest is refused and counted
 forward  of what neighbours send through this machine only that which enters the mesh
+leaving  the same again where a packet really leaves: others may have sent it another way after `output` saw it
 portal   programs with a group id of the set, for as long as the kernel keeps it there, go past all of it
 
 ARP is not of this family and always passes. Group membership reports (MLD, IGMP) do not.
@@ -62,8 +63,9 @@ def rules(told: Exceptions) -> Rules:
             f"ct direction reply ct state established {protocol} sport {port} accept"
             for protocol, port in told.reachable
         ),
-        dns=DNS if told.holds_dns else "",
-        rest=HELD_ONLY if told.held else EVERYTHING,
+        dns=f"{DNS} return" if told.holds_dns else "",
+        rest=_rest(told, REFUSED),
+        last=_rest(told, DROPPED),
     )
     mark = hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
     return Rules(mark, f"table {FAMILY} {NAME} {{}}\ndelete table {FAMILY} {NAME}\n{body.replace('MARK', MARK + mark)}")
@@ -78,9 +80,18 @@ def _lines(lines: Iterable[str]) -> str:
     return "\n    ".join(lines)
 
 
-DNS = "meta l4proto { tcp, udp } th dport { 53, 853 } goto refused"
-EVERYTHING = "goto refused"
-HELD_ONLY = "ip daddr @held4 goto refused\n    ip6 daddr @held6 goto refused"
+DNS = "meta l4proto { tcp, udp } th dport { 53, 853 }"
+REFUSED, DROPPED = "goto refused", "counter name blocked drop"
+"""The second where no answer can be given any more."""
+
+
+def _rest(told: Exceptions, verdict: str) -> str:
+    """What becomes of packets that nothing has let pass."""
+    if not told.held:
+        return verdict
+    resolvers = [f"{DNS} {verdict}"] if told.holds_dns else []
+    return _lines([*resolvers, f"ip daddr @held4 {verdict}", f"ip6 daddr @held6 {verdict}"])
+
 
 TEXT = Template("""\
 table inet skywire_kill {
@@ -105,6 +116,24 @@ table inet skywire_kill {
   }
   chain output {
     type filter hook output priority filter; policy accept;
+    ct status dnat accept
+    jump passes
+    $rest
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    oifname "sky0" accept
+    oifname "sky-*" accept
+    $gateways_out
+    jump beside
+    $rest
+  }
+  chain leaving {
+    type filter hook postrouting priority 300; policy accept;
+    jump passes
+    $last
+  }
+  chain passes {
     oifname "lo" accept
     oifname "sky0" accept
     oifname "sky-*" accept
@@ -118,18 +147,10 @@ table inet skywire_kill {
     $reachable
     jump beside
   }
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-    oifname "sky0" accept
-    oifname "sky-*" accept
-    $gateways_out
-    jump beside
-  }
   chain beside {
     $dns
     ip daddr @open4 accept
     ip6 daddr @open6 accept
-    $rest
   }
   chain refused {
     counter name blocked

@@ -21,6 +21,7 @@ Work = Callable[[Control], Awaitable[object]]
 async def with_server(*answers: bytes, work: Work) -> object:
     """A server that gives one answer to each line, and then closes."""
     asked: list[object] = []
+    ended = asyncio.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:
@@ -28,10 +29,14 @@ async def with_server(*answers: bytes, work: Work) -> object:
             writer.write(answer)
             await writer.drain()
         writer.close()
+        ended.set()
 
     server = await asyncio.start_server(talk, "::1", 0)
     async with server, Control("::1", server.sockets[0].getsockname()[1]) as control:
-        return await work(control)
+        try:
+            return await work(control)
+        finally:
+            await ended.wait()
 
 
 def lease(control: Control) -> Awaitable[Leased]:
@@ -75,13 +80,20 @@ def test_a_silent_server_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_module, "LEASE_WITHIN_S", 0.1)
 
     async def silent() -> None:
+        ended = asyncio.Event()
+
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read()
-            writer.close()
+            writer.transport.abort()
+            ended.set()
 
         server = await asyncio.start_server(talk, "::1", 0)
         async with server, Control("::1", server.sockets[0].getsockname()[1]) as control:
-            await lease(control)
+            try:
+                await lease(control)
+            finally:
+                await control.__aexit__()
+                await ended.wait()
 
     with pytest.raises(TunnelError, match="said nothing for"):
         asyncio.run(silent())

@@ -76,7 +76,7 @@ def test_a_lease_becomes_another_and_nothing(place: Place) -> None:
     assert place.addresses() == {*GUESTS}
     place.do("bring(lent(7), ['9.9.9.0/24']); bring(lent(7), ['9.9.9.0/24'])")
     before = place.routes()
-    assert "default dev sky0 proto 84 src 100.64.0.7 metric 100 mtu 1328" in before
+    assert "default dev sky0 proto 84 scope link src 100.64.0.7 metric 100 mtu 1328" in before
     assert "default dev sky0 proto 84 src fd54::7 metric 100 mtu 1328 pref medium" in before
     assert "throw 9.9.9.0/24 proto 84 metric 100" in before
     assert "unreachable default proto 84 metric 1000000" in before

@@ -54,7 +54,8 @@ class Pair:
     def others(self) -> int:
         """Packets that came over and are not what an address needs, since this was last asked."""
         listed = json.loads(self.other.run("nft", "-j", "reset", "counters", "table", "inet", "seen"))["nftables"]
-        return next(one["counter"]["packets"] for one in listed if one.get("counter", {}).get("name") == "others")
+        found = (one["counter"] for one in listed if one.get("counter", {}).get("name") == "others")
+        return int(next(found)["packets"])
 
 
 @pytest.fixture(scope="module")
