@@ -20,7 +20,7 @@ from services.messenger.boxing import Boxer
 from services.messenger.change import Change, Effects, Own, Posted, read_stream
 from services.messenger.config import Config
 from services.messenger.crypto import open_keys, read_vouch
-from services.messenger.errors import MessengerError, PeerKeyError, StoreError, WireError
+from services.messenger.errors import PeerKeyError, StoreError, WireError
 from services.messenger.file_store import FileStore
 from services.messenger.hub import Hub
 from services.messenger.link import Link
@@ -34,6 +34,9 @@ from services.messenger.wire import VERSION, Ack, Chunk, Deposit, Deposited, Fet
 log = logging.getLogger(__name__)
 
 ROUND_S, TIDY_EACH = 300.0, 12
+MOST_KEEPING = 128
+"""Deposits of one link that may wait for the disk."""
+
 STORE, KEY, FILES = "messages.db", "key", "files"
 
 
@@ -178,6 +181,7 @@ class Messenger:
                 return
             for word in future.result()[0]:
                 link.say(word)
+            self.outbox.encourage(link.peer)
             done.set_result(None)
 
         try:
@@ -191,13 +195,13 @@ class Messenger:
     def hear(self, link: Link, word: Word) -> None:
         match word:
             case Ack():
-                for number in word.numbers:
-                    self.outbox.answered(link.peer, number)
-                self._write(lambda change: delivery.arrived(change, link.peer, word.numbers))
+                numbers = [number for number in word.numbers if self.outbox.answered(link.peer, number)]
+                if numbers:
+                    self._write(lambda change: delivery.arrived(change, link.peer, numbers))
             case Nack():
-                self.outbox.answered(link.peer, word.number, again=word.again)
-                if not word.again:
-                    self._write(lambda change: delivery.refused(change, link.peer, word.number, word.why))
+                settle = delivery.held if word.again else delivery.refused
+                if self.outbox.answered(link.peer, word.number, again=word.again):
+                    self._write(lambda change: settle(change, link.peer, word.number, word.why))
             case Deposit():
                 self._keep(link, word)
             case Deposited():
@@ -216,13 +220,20 @@ class Messenger:
 
     def _keep(self, link: Link, word: Deposit) -> None:
         def answer(future: asyncio.Future[tuple[str, Effects]]) -> None:
+            link.keeping -= 1
             failed = future.cancelled() or future.exception() is not None
             link.say(Deposited(word.ticket, "it cannot be written down here now" if failed else future.result()[0]))
 
+        if link.keeping >= MOST_KEEPING:
+            link.say(Deposited(word.ticket, "too much at once"))
+            return
         try:
-            self.book.submit(lambda change: mailbox.deposit(change, word)).add_done_callback(answer)
-        except MessengerError as error:
+            future = self.book.submit(lambda change: mailbox.deposit(change, word))
+        except StoreError as error:
             link.say(Deposited(word.ticket, str(error)[:200]))
+        else:
+            link.keeping += 1
+            future.add_done_callback(answer)
 
     def link_up(self, link: Link) -> None:
         self.outbox.wake(link.peer)

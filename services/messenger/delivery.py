@@ -62,6 +62,13 @@ def refused(change: Change, peer: NodeId, number: int, why: str) -> None:
         messages.progress(change, row[0], peer, "failed", why)
 
 
+def held(change: Change, peer: NodeId, number: int, why: str) -> None:
+    """It is not wanted there now, and tried again."""
+    row = change.one("SELECT message FROM outbox WHERE peer = ? AND number = ?", peer, number)
+    if row is not None and row[0] is not None:
+        messages.progress(change, row[0], peer, "waiting", why)
+
+
 def boxed(change: Change, peer: NodeId, numbers: Sequence[int]) -> None:
     """They lie in a mailbox, and are tried on all the same until the receiver says that it has them."""
     for number in numbers:

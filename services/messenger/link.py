@@ -34,7 +34,7 @@ class Exchange(Protocol):
 
 
 class Link:
-    """`is_open` until either end has ended it."""
+    """`is_open` until either end has ended it; `keeping` counts what it deposits and is not on the disk yet."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: FrameReader, hello: Hello
@@ -43,6 +43,7 @@ class Link:
         self.hello = hello
         self.peer: NodeId = hello.node_id
         self.is_open = True
+        self.keeping = 0
         self._unsaid: list[bytes] = []
         self._taking: set[asyncio.Future[None]] = set()
         self._untaken = 0

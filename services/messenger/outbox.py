@@ -22,7 +22,7 @@ from services.messenger.wire import Post
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
-AGAIN_FIRST_S, AGAIN_LONGEST_S = 2.0, 600.0
+AGAIN_FIRST_S, AGAIN_LONGEST_S = 2.0, 60.0
 ANSWER_WITHIN_S, LOOK_S = 20.0, 5.0
 UNDER_WAY = 512
 AT_ONCE = 256
@@ -53,9 +53,14 @@ class Outbox:
         if peer in self._lanes:
             self._lanes[peer].wake()
 
-    def answered(self, peer: NodeId, number: int, *, again: bool = False) -> None:
+    def answered(self, peer: NodeId, number: int, *, again: bool = False) -> bool:
+        """Whether that was waited for."""
+        return peer in self._lanes and self._lanes[peer].answered(number, again=again)
+
+    def encourage(self, peer: NodeId) -> None:
+        """It wrote something itself: what it did not want before is posted again at once."""
         if peer in self._lanes:
-            self._lanes[peer].answered(number, again=again)
+            self._lanes[peer].encourage()
 
     def trouble(self, peer: NodeId) -> str:
         """Why it was not reached; empty where it was, or nothing waits."""
@@ -124,14 +129,21 @@ class Lane:
     def wake(self) -> None:
         self._woken.set()
 
-    def answered(self, number: int, *, again: bool) -> None:
-        self._under_way.pop(number, None)
+    def answered(self, number: int, *, again: bool) -> bool:
+        if self._under_way.pop(number, None) is None:
+            return False
         self._progressed = True
         if again and not self._again_at:
             self._again_at = time.monotonic() + self._again_s
             self._again_s = min(2 * self._again_s, AGAIN_LONGEST_S)
         self._pump()
         self._woken.set()
+        return True
+
+    def encourage(self) -> None:
+        if self._again_at:
+            self._again_at, self._again_s = time.monotonic(), AGAIN_FIRST_S
+            self._woken.set()
 
     def _look_into_store(self, after: int) -> None:
         self._fresh.clear()

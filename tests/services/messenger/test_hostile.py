@@ -209,3 +209,27 @@ def test_strangers_may_be_refused(tmp_path: Path) -> None:
         await carol.wait_state(await carol.send(bob, "an answer"), "delivered")
 
     in_town(tmp_path, story, "alice")
+
+
+def test_who_writes_much_unanswered_waits_for_an_answer(tmp_path: Path) -> None:
+    """The rest waits at the sender, which says why; one word of the other's lets it through."""
+
+    async def story(town: Town) -> None:
+        alice, bob = town.people["alice"], town.people["bob"]
+        sent = [await alice.send(bob, f"unasked {number}") for number in range(MOST_OF_A_STRANGER + 5)]
+
+        def is_held(event: object) -> bool:
+            message = getattr(event, "message", None)
+            return message is not None and message.number == sent[-1].number and "were not answered" in message.why
+
+        held = await alice.wait(is_held, since=sent[-1].number - 1)
+        assert held.message.state == "waiting"  # type: ignore[union-attr]
+        assert len(await bob.history(alice)) == MOST_OF_A_STRANGER
+        await bob.send(alice, "go on")
+        reached = await alice.wait_state(sent[-1], "delivered")
+        assert reached.why == ""
+        newest = await bob.history(alice, since=(await bob.wait_text(f"unasked {MOST_OF_A_STRANGER - 1}")).number)
+        wanted = ["go on", *(f"unasked {number}" for number in range(MOST_OF_A_STRANGER, MOST_OF_A_STRANGER + 5))]
+        assert sorted(message.text for message in newest) == sorted(wanted)
+
+    in_town(tmp_path, story, "alice", "bob")
