@@ -30,7 +30,11 @@ class AskError(VpnError):
 
 
 class TunnelError(VpnError):
-    """There is no tunnel by that server just now; the text says why."""
+    """There is no tunnel by that server just now; the text says why. Asking it again after `again_s` may help."""
+
+    def __init__(self, why: str, again_s: float | None = None) -> None:
+        super().__init__(why)
+        self.again_s = again_s
 
 
 class ResolverError(VpnError):

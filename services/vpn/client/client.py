@@ -26,7 +26,7 @@ from services.vpn.client.api_words import Phase, PortalState, Status
 from services.vpn.client.config import Config
 from services.vpn.client.control import Control
 from services.vpn.client.machine import Machine
-from services.vpn.client.order import Order
+from services.vpn.client.order import OUT_S, Order
 from services.vpn.client.ways import EVERYTHING, MESH, SHARED, Lent
 from services.vpn.errors import TunnelError, VpnError
 from services.vpn.words import PORT, SERVICE, Leased
@@ -134,7 +134,8 @@ class Client:
                     await self._go_through(node, server, own)
                 except (TunnelError, NoServerError, NodeRefusedError) as error:
                     self._note(f"server {server.node_id[:12]}: {error}")
-                    self._order.failed(server, time.monotonic())
+                    again_s = error.again_s if isinstance(error, TunnelError) else None
+                    self._order.failed(server, time.monotonic(), OUT_S if again_s is None else again_s)
                 if self._changes > changes:
                     return True
         return False

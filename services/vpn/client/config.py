@@ -88,8 +88,12 @@ Networks = Annotated[tuple[Network, ...], msgspec.Meta(max_length=MOST_NETWORKS)
 
 
 def usual_ram() -> Path:
+    """The one that root's client, or the board's, has: also for whoever asks it."""
+    shared = ROOT_RUN / "vpn-client"
+    if shared.is_dir():
+        return shared
     base = os.environ.get("XDG_RUNTIME_DIR")
-    return (ROOT_RUN if os.geteuid() == 0 or not base else Path(base, "skywire")) / "vpn-client"
+    return shared if os.geteuid() == 0 or not base else Path(base, "skywire", "vpn-client")
 
 
 def usual_config() -> Path:

@@ -38,8 +38,6 @@ class Control:
         self._waiting: list[bytes] = []
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self.again_s: float | None = None
-        """What the server said of asking again, when it ended or refused."""
 
     async def __aenter__(self) -> Self:
         try:
@@ -104,7 +102,6 @@ class Control:
         except TalkError as error:
             raise TunnelError(f"the server said what it should not: {error}") from None
         if isinstance(answer, Refused | Ended):
-            self.again_s = answer.again_s
             verb = "refuses" if isinstance(answer, Refused) else "ended the lease"
-            raise TunnelError(f"the server {verb}: {answer.why}")
+            raise TunnelError(f"the server {verb}: {answer.why}", answer.again_s)
         return answer

@@ -33,7 +33,7 @@ class Order:
 
     def failed(self, server: Server, now_s: float, out_s: float = OUT_S) -> None:
         self._out_until_s[server.node_id] = now_s + out_s
-        if self._used == server.node_id:
+        if self._used == server.node_id and out_s >= OUT_S:
             self._used = None
 
     def pause_s(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from services.app.program import serve
 from services.vpn.client.api import Api, ask
@@ -16,9 +17,11 @@ from viscript.signal import SignalClient
 
 
 async def run(config: Config) -> None:
-    """Raises VpnError, KernelError."""
+    """Raises VpnError, KernelError. The kernel is asked one thing at a time, by one thread."""
 
     async def work(signal: SignalClient) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, "kernel"))
+
         def tell(sentence: str) -> None:
             signal.status = sentence
 
