@@ -9,6 +9,7 @@ resolvers: [9.9.9.9]        asked for the clients; the machine's own where there
 rate_mbit: 50               of each client, each way                           ram: /run/skywire/vpn-server
 quota_mb: 10000             of each client, both ways, in                      card: /data/mesh/vpn-server
 quota_hours: 24             so many hours                                      node: /run/skywire/node.sock
+connections: 2000           of each client at once, a tenth of them begun in a second
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_mbit: Annotated[float, msgspec.Meta(ge=0.1, le=100_000)] | None = None
     quota_mb: Annotated[float, msgspec.Meta(ge=1)] | None = None
     quota_hours: Annotated[float, msgspec.Meta(ge=1)] = 24.0
+    connections: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2000
     ram: Path = msgspec.field(default_factory=usual_ram)
     card: Path = msgspec.field(default_factory=usual_card)
     node: Path = msgspec.field(default_factory=usual_socket)

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 
+import msgspec
+
 from services.kernel.errors import KernelError
 from services.kernel.model import SESSIONS
 from services.keys import NodeId
@@ -40,6 +42,13 @@ NO_UPLINK_AGAIN_S, MOVED_AGAIN_S = 5.0, 0.5
 HOUR_S = 3600.0
 
 _LEASES, _QUOTA = "leases", "quota"
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """When it began, and what was used of it when the server was stopped, by node id."""
+
+    began_unix_s: float
+    used: dict[NodeId, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,8 @@ class Exit:
     async def start(self) -> None:
         """Adopts what a server before left. Raises KernelError, NodeError."""
         found = await self._kernel.read()
+        if self._config.quota_bytes is not None:
+            self._recall_used(found)
         self.uplink = read_uplink()
         self._lingering = {
             lease.node_id: lease for lease in self._leases.all if found.served.get(lease.ipv4) == lease.number
@@ -122,6 +133,7 @@ class Exit:
             for node_id in tuple(self.served):
                 await self._carriers.drop(node_id)
             self.served.clear()
+            self._keep_used((await self._kernel.read()).used)
             await self._kernel.drop_table()
             await self._kernel.route({})
             await self._kernel.switch(set())
@@ -136,12 +148,13 @@ class Exit:
             if asked.id not in self.served and len(self.served) >= self._config.clients:
                 raise LeaseError(f"this server has its {self._config.clients} clients already", NO_UPLINK_AGAIN_S)
             left = await self._left(asked.id)
-            pools, avoid = len(self._leases.pools), [*asked.networks(), *self._taken()]
+            pools, before = self.pools, self._leases.get(asked.id)
+            avoid = [*asked.networks(), *self._taken()]
             lease, is_new = self._leases.lease(asked.id, avoid, {*self.served, *self._lingering})
             if is_new:
-                await self._begin(lease)
+                await self._begin(lease, before)
             try:
-                served = await self._serve(lease, anew=len(self._leases.pools) > pools)
+                served = await self._serve(lease, anew=self.pools != pools)
             except BaseException:
                 await self._release(asked.id)
                 raise
@@ -151,11 +164,11 @@ class Exit:
         async with self._turn:
             await self._release(node_id)
 
-    async def _begin(self, lease: Lease) -> None:
-        """What the client had before is no more, and what the number's client before had used is not its own."""
+    async def _begin(self, lease: Lease, before: Lease | None) -> None:
+        """Its address before is no more; what another client had used, whose number it was, is not its own."""
         await self._release(lease.node_id)
         self._keep()
-        if lease.number in self._made:
+        if before is None and lease.number in self._made:
             found = await self._kernel.read()
             for counted in (found.used, found.sent, found.received):
                 counted.pop(lease.number, None)
@@ -265,6 +278,7 @@ class Exit:
             self.resolvers,
             self._config.rate_mbit,
             self._config.quota_bytes,
+            self._config.connections,
         )
 
     async def _rebuild(self, found: Found) -> None:
@@ -280,7 +294,7 @@ class Exit:
                 lease.number in served,
             )
             for lease in self._leases.all
-            if lease.number in served or lease.number in found.sent
+            if lease.number in served or lease.number in found.sent or lease.number in found.used
         ]
         await self._kernel.run(ruleset.table(self._policy(), clients, found.counters))
         self._made = {client.lease.number for client in clients}
@@ -313,7 +327,7 @@ class Exit:
         async with self._turn:
             if self._quota_left_s() <= 0:
                 await self._kernel.run(ruleset.new_quotas(most, sorted(self._made)))
-                self._ram.write(_QUOTA, time.time())
+                self._ram.write(_QUOTA, Quota(time.time()))
             used = (await self._kernel.read()).used
         for node_id, served in tuple(self.served.items()):
             if used.get(served.lease.number, 0) >= most:
@@ -321,9 +335,24 @@ class Exit:
 
     def _quota_left_s(self) -> float:
         """Until it begins anew. A clock that was set back does not make it longer."""
-        began_unix_s = self._ram.read(_QUOTA, float)
-        if began_unix_s is None:
-            began_unix_s = time.time()
-            self._ram.write(_QUOTA, began_unix_s)
+        quota = self._quota()
         whole_s = self._config.quota_hours * HOUR_S
-        return max(0.0, min(whole_s, began_unix_s + whole_s - time.time()))
+        return max(0.0, min(whole_s, quota.began_unix_s + whole_s - time.time()))
+
+    def _quota(self) -> Quota:
+        quota = self._ram.read(_QUOTA, Quota)
+        if quota is None:
+            quota = Quota(time.time())
+            self._ram.write(_QUOTA, quota)
+        return quota
+
+    def _keep_used(self, used: dict[int, int]) -> None:
+        """For the next server, as long as this machine runs."""
+        if self._config.quota_bytes is not None:
+            of = {lease.node_id: used[lease.number] for lease in self._leases.all if used.get(lease.number)}
+            self._ram.write(_QUOTA, Quota(self._quota().began_unix_s, of))
+
+    def _recall_used(self, found: Found) -> None:
+        for node_id, used in self._quota().used.items():
+            if (lease := self._leases.get(node_id)) is not None:
+                found.used[lease.number] = max(used, found.used.get(lease.number, 0))

@@ -23,6 +23,7 @@ RANGES = tuple(map(IPv4Network, ("100.64.0.0/10", "10.64.0.0/10", "172.16.0.0/12
 
 CLIENTS6 = IPv6Network("fd54::/16")
 FIRST_NUMBER, LAST_NUMBER = 2, 0xFFFF
+MAX_POOLS = 16
 RESOLVER_NUMBER = 1
 
 
@@ -89,8 +90,8 @@ class Leases:
         return IPv4Network((address, self._size), strict=False)
 
     def lease(self, node_id: NodeId, avoid: Sequence[IpNetwork], busy: Collection[NodeId]) -> tuple[Lease, bool]:
-        """The client's, and whether it is new. `avoid`: ranges that it must not lie in; `busy`: clients whose leases
-        are in use. Raises LeaseError.
+        """The client's, and whether it is new; where its address is moved, it keeps its number. `avoid`: ranges that
+        it must not lie in; `busy`: clients whose leases are in use. Raises LeaseError.
         """
         have = self._of.pop(node_id, None)
         if have is not None and not any(self.pool_of(have.ipv4).overlaps(net) for net in _four(avoid)):
@@ -99,7 +100,8 @@ class Leases:
         if have is not None:
             self._forget(have)
         try:
-            new = Lease(node_id, self._number(busy), self._address(avoid, busy))
+            number = have.number if have is not None else self._number(busy)
+            new = Lease(node_id, number, self._address(avoid, busy))
         except LeaseError:
             if have is not None:
                 self._remember(have)
@@ -118,6 +120,9 @@ class Leases:
         self._of.pop(lease.node_id, None)
         self._numbers.discard(lease.number)
         self._addresses.discard(lease.ipv4)
+        pool = self.pool_of(lease.ipv4)
+        if pool != self._first and not any(address in pool for address in self._addresses):
+            self.pools.remove(pool)
 
     def _number(self, busy: Collection[NodeId]) -> int:
         for number in range(FIRST_NUMBER, LAST_NUMBER + 1):
@@ -135,12 +140,14 @@ class Leases:
         return self._take_from([lease for lease in self.all if lease.ipv4 in pool], busy).ipv4
 
     def _usable(self, avoid: Sequence[IpNetwork]) -> Iterator[IPv4Network]:
-        """The pools there are, then those that could be begun."""
-        others = (pool for span in RANGES for pool in span.subnets(new_prefix=max(self._size, span.prefixlen)))
-        taken = _four(avoid)
-        for pool in (*self.pools, *others):
-            if pool.prefixlen == self._size and not any(pool.overlaps(network) for network in taken):
+        """The pools there are, then the first of each range that could be begun."""
+        taken = sorted(_four(avoid))
+        for pool in self.pools:
+            if not any(pool.overlaps(network) for network in taken):
                 yield pool
+        for span in RANGES if len(self.pools) < MAX_POOLS else ():
+            if (free := _first_free(span, self._size, taken)) is not None:
+                yield free
 
     def _take_from(self, leases: Iterable[Lease], busy: Collection[NodeId]) -> Lease:
         """The lease of whoever was away the longest."""
@@ -149,6 +156,19 @@ class Leases:
                 self._forget(lease)
                 return lease
         raise LeaseError("all addresses are in use (give a larger pool)")
+
+
+def _first_free(span: IPv4Network, size: int, taken: Iterable[IPv4Network]) -> IPv4Network | None:
+    """The first network of that size in the span that overlaps none of the others, which are sorted. What a client
+    wants avoided costs a step each, however small the networks are.
+    """
+    step = 1 << (32 - size)
+    start = int(span.network_address)
+    for network in taken:
+        first, last = int(network.network_address), int(network.broadcast_address)
+        if first < start + step and last >= start:
+            start = (last // step + 1) * step
+    return IPv4Network((start, size)) if start + step - 1 <= int(span.broadcast_address) else None
 
 
 def _four(networks: Iterable[IpNetwork]) -> list[IPv4Network]:

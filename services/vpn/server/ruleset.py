@@ -3,6 +3,7 @@
 from_client  what a leased address sends: not to other clients, within rate and quota, not to places that are private
 to_client    the answers: within the same
 Packets of a client bear its number as their mark while they pass here, so its two addresses have one rate and quota.
+A rate's bucket holds what may pass in a second: the kernel's limit has no smaller one.
 Packets that connection tracking does not know are dropped: they would leave with the client's own address.
 A whole table replaces what there was in one transaction; clients come and go by themselves.
 """
@@ -14,12 +15,17 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
 from string import Template
 
+from services.node.own import RELAYED_MTU
 from services.vpn.server.leases import RESOLVER_NUMBER, Lease, address6, resolver4
 from services.vpn.words import IpAddress, IpNetwork
 
 NAME = "skywire_vpn"
 MARK = 0x54000000
-LEAST_BURST, BURST_S = 128 * 1024, 0.1
+HEADERS4, HEADERS6 = 40, 60
+"""Of IP and TCP: what a packet has besides the segment. A segment size is never raised by the kernel, only lowered."""
+
+BEGUN_SHARE = 10
+"""A client begins a tenth of its connections in a second at most."""
 
 PRIVATE = tuple(
     map(
@@ -47,9 +53,9 @@ PRIVATE = tuple(
 (RFC 6890, 6052, 3056). Of IPv6 all below 2000:: is that.
 """
 
-COUNTERS = ("forged", "blocked", "isolated", "untracked", "unasked", "over_rate", "over_quota", "own")
+COUNTERS = ("forged", "blocked", "isolated", "untracked", "unasked", "over_rate", "over_quota", "too_many", "own")
 """What is dropped: sources that are not leased; places that are not allowed; between clients; without a connection;
-not answers; beyond the client's rate; beyond its quota; this machine's own addresses.
+not answers; beyond the client's rate; beyond its quota; beyond its connections; for this machine itself.
 """
 
 
@@ -76,6 +82,7 @@ class Policy:
     resolvers: tuple[IpAddress, ...] = ()
     rate_mbit: float | None = None
     quota_bytes: int | None = None
+    connections: int = 2000
 
     @property
     def blocked(self) -> tuple[IpNetwork, ...]:
@@ -102,6 +109,10 @@ def table(policy: Policy, clients: Iterable[Client], counted: Mapping[str, tuple
         allowed6=_elements(policy.allow, 6),
         blocked4=_elements(policy.blocked, 4),
         blocked6=_elements(policy.blocked, 6),
+        flows=policy.connections,
+        begun=max(1, policy.connections // BEGUN_SHARE),
+        segment4=RELAYED_MTU - HEADERS4,
+        segment6=RELAYED_MTU - HEADERS6,
         dns="\n".join(_dns(policy)),
     )
     lines = [line for client in clients for line in (*limits(policy, client), *_served(policy, client))]
@@ -151,11 +162,8 @@ def limits(policy: Policy, client: Client) -> list[str]:
         lines.append(f'add element inet {NAME} quotas {{ {key} : "q{number}" }}')
     if policy.rate_mbit is not None:
         rate = int(policy.rate_mbit * 125_000)
-        burst = max(LEAST_BURST, int(rate * BURST_S))
         for letter, name in (("u", "up"), ("d", "down")):
-            lines.append(
-                f"add limit inet {NAME} {letter}{number} {{ rate over {rate} bytes/second burst {burst} bytes }}"
-            )
+            lines.append(f"add limit inet {NAME} {letter}{number} {{ rate over {rate} bytes/second }}")
             lines.append(f'add element inet {NAME} {name} {{ {key} : "{letter}{number}" }}')
     return lines
 
@@ -201,6 +209,8 @@ $counters
   map down { type mark : limit; }
   set sent { type mark; counter; }
   set received { type mark; counter; }
+  set flows { type mark; flags dynamic; size 65536; }
+  set begun { type mark; flags dynamic; size 65536; }
   set allowed4 { type ipv4_addr; flags interval; $allowed4 }
   set allowed6 { type ipv6_addr; flags interval; $allowed6 }
   set blocked4 { type ipv4_addr; flags interval; $blocked4 }
@@ -229,7 +239,9 @@ $dns
     oifname "sky0" counter name isolated drop
     oifname "sky-*" counter name isolated drop
     ct state invalid counter name untracked drop
-    jump clamp
+    ct state new jump begin
+    ip protocol tcp tcp flags & (syn | rst) == syn tcp option maxseg size set $segment4
+    ip6 nexthdr tcp tcp flags & (syn | rst) == syn tcp option maxseg size set $segment6
     ct status dnat meta l4proto { tcp, udp } th dport 53 goto spend_up
     ip daddr @allowed4 goto spend_up
     ip6 daddr @allowed6 goto spend_up
@@ -240,20 +252,21 @@ $dns
   chain to_client {
     ct state invalid counter name untracked drop
     ct state != { established, related } counter name unasked drop
-    jump clamp
+    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     limit name meta mark map @down counter name over_rate drop
     quota name meta mark map @quotas counter name over_quota drop
     meta mark @received
     meta mark set 0 accept
+  }
+  chain begin {
+    update @begun { meta mark limit rate over $begun/second burst $begun packets } counter name too_many drop
+    add @flows { meta mark ct count over $flows } counter name too_many drop
   }
   chain spend_up {
     limit name meta mark map @up counter name over_rate drop
     quota name meta mark map @quotas counter name over_quota drop
     meta mark @sent
     meta mark set 0 accept
-  }
-  chain clamp {
-    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
   }
   chain uplink {
     type nat hook postrouting priority srcnat; policy accept;

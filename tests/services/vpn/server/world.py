@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from services.keys import NodeId
+from services.vpn.server.api import ask
+from services.vpn.server.api_words import Clients, ClientState, GetClients, GetStatus, Status
 from tests.services.kernel.hosts import DEADLINE_S, ROOT, Host, cable, ip, joined
 from tests.services.node.world import Manager, Node, start
 
@@ -63,13 +65,23 @@ class Server:
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def ask(self, command: str) -> Any:
-        words = [sys.executable, "-m", "services.vpn.server", command, "--config", str(self.config), "--json"]
-        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=DEADLINE_S, cwd=ROOT)
-        return json.loads(done.stdout)
+    def command(self, *words: str) -> str:
+        """What the program prints."""
+        inside = [sys.executable, "-m", "services.vpn.server", *words, "--config", str(self.config)]
+        return subprocess.run(inside, capture_output=True, text=True, check=True, timeout=DEADLINE_S, cwd=ROOT).stdout
+
+    def status(self) -> Status:
+        answer = ask(self.folder / "ram" / "vpn-server.sock", GetStatus())
+        assert isinstance(answer, Status)
+        return answer
+
+    def clients(self) -> dict[str, ClientState]:
+        answer = ask(self.folder / "ram" / "vpn-server.sock", GetClients())
+        assert isinstance(answer, Clients)
+        return {client.node_id: client for client in answer.clients}
 
     def dropped(self, cause: str) -> int:
-        return int(self.ask("status")["dropped"][cause])
+        return self.status().dropped[cause]
 
 
 class Client:
@@ -99,6 +111,20 @@ class Client:
         for place in (*places, *self.leased["dns"]):
             source = self.leased["ipv6" if ":" in place else "ipv4"]
             run("ip", "route", "replace", place, "dev", "sky0", "src", source, "mtu", str(self.leased["mtu"]))
+
+    def fetch(self, what: str, *options: str, host: str = WEB) -> str:
+        """By HTTP."""
+        place = f"[{host}]" if ":" in host else host
+        return self.node.host.run("curl", "-sS", "-m", "20", *options, f"http://{place}/{what}", ok=False)
+
+    def question(self, protocol: str) -> str:
+        """An answer of the resolver that the server offers."""
+        script = (
+            "import socket, sys\n"
+            f"end = socket.socket(socket.AF_INET, socket.SOCK_{'STREAM' if protocol == 'tcp' else 'DGRAM'})\n"
+            "end.settimeout(5); end.connect((sys.argv[1], 53)); end.send(b'who'); print(end.recv(99).decode())\n"
+        )
+        return self.node.host.run(sys.executable, "-c", script, self.leased["dns"][0]).strip()
 
     def leave(self) -> None:
         assert self._process.stdin is not None
@@ -164,6 +190,8 @@ def run_world(folder: Path) -> Iterator[World]:
             nodes[name].start()
         for name in ("a", "b"):
             nodes[name].waits(lambda status: status.works)
+        web = hosts["web"].popen(str(Path(__file__).with_name("web.py")))
+        undo.callback(_killed, web)
         world = World(hosts, nodes, Server(nodes["s"]))
         undo.callback(_ended, world)
         yield world
@@ -185,21 +213,22 @@ def _wire(hosts: dict[str, Host]) -> None:
         ip("-n", hosts["web"].name, "address", "add", f"{place}/32", "dev", "lo")
     ip("-n", hosts["web"].name, "route", "add", "10.0.0.0/22", "via", "10.0.8.2")
     ip("-n", hosts["web"].name, "route", "add", "2001:db8:1::/64", "via", "2001:db8:8::2")
+    ip("-n", hosts["s"].name, "route", "add", "10.0.2.0/23", "via", "10.0.1.2")
     _address(hosts["s"], "2001:db8:1::1/64", 1)
     _address(hosts["one"], "2001:db8:1::2/64", 1)
     ip("-n", hosts["s"].name, "route", "add", "default", "via", "2001:db8:1::2")
-    hosts["web"].run(
-        "sh", "-c", "echo hello > /run/wireguard/index.html; head -c 4000000 /dev/zero > /run/wireguard/big"
-    )
+    ip("-n", hosts["web"].name, "route", "add", "10.0.5.0/24", "via", "10.0.9.2")
 
 
 def _address(host: Host, address: str, number: int) -> None:
     ip("-n", host.name, "address", "add", address, "dev", f"e{number}", "nodad")
 
 
-def _killed(node: Node) -> None:
+def _killed(program: Node | subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(AssertionError, ProcessLookupError):
-        node.kill()
+        program.kill()
+    if isinstance(program, subprocess.Popen):
+        program.communicate()
 
 
 def _ended(world: World) -> None:
