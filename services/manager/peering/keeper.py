@@ -5,6 +5,7 @@ is offered, compares the routes that cross, and looks for a peer that is silent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -306,7 +307,15 @@ class Keeper:
             await self._bring_node(peer, renew=True)
 
     async def _knock(self, peer: Peer, wants: Wants) -> Knocked:
-        return await knock(self._identity, peer.manager_id, peer.at, wants, self._own_record(), self._own_at())
+        """At the address that they were seen from last, else where they say that their door is."""
+        seen = place_text(peer.address, read_place(peer.at)[1]) if peer.address else peer.at
+        places = dict.fromkeys([seen, peer.at] if peer.stage == "peered" else [peer.at])
+        words = (wants, self._own_record(), self._own_at())
+        *first, last = places
+        for at in first:
+            with contextlib.suppress(AwayError):
+                return await knock(self._identity, peer.manager_id, at, *words)
+        return await knock(self._identity, peer.manager_id, last, *words)
 
     async def _put_peer(self, peer: Peer) -> None:
         """What an operator decided meanwhile stands."""
