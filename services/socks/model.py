@@ -74,9 +74,17 @@ def read_host(name: bytes) -> Host | None:
         return None
     if not text or len(text) > 255 or not text.isprintable() or " " in text:
         return None
+    if "%" in text:  # a scope is a matter of somebody else's machine
+        return None
     if text[-1].isdigit() or ":" in text:
         try:
-            return ip_address(text)
+            return plain(ip_address(text))
         except ValueError:
             pass
     return text
+
+
+def plain(address: IpAddress) -> IpAddress:
+    """The one spelling of an address: IPv4 that is written as IPv6 is IPv4."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
 from services.socks.model import IpAddress
 
@@ -67,11 +67,12 @@ class Policy:
         self._allow, self._deny = Table(allow), Table(deny)
 
     def permits(self, address: IpAddress, port: int) -> bool | None:
-        """None: since nothing forbids it; so the caller may still find that it is an address of its own."""
-        plain = _plain(address)
-        if self._allow.holds(plain, port):
+        """None: since nothing forbids it; so the caller may still find that it is an address of its own. An address in
+        its plain spelling (`model.plain`); an IPv4 address that is written as IPv6 is not public.
+        """
+        if self._allow.holds(address, port):
             return True
-        if self._deny.holds(plain, port) or not is_public(plain):
+        if self._deny.holds(address, port) or not is_public(address):
             return False
         return None
 
@@ -85,12 +86,6 @@ def is_public(address: IpAddress) -> bool:
     return number & _PUBLIC6_RANGE[1] == _PUBLIC6_RANGE[0] and not any(
         number & mask == network for network, mask in _RANGES6
     )
-
-
-def _plain(address: IpAddress) -> IpAddress:
-    """An IPv4 address that is written as IPv6 is judged as what it is."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return address if mapped is None else mapped
 
 
 def _range(network: IPv4Network | IPv6Network) -> Range:

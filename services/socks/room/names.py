@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from ipaddress import ip_address
 
-from services.socks.model import IpAddress, Reply
+from services.socks.model import IpAddress, Reply, plain
 from services.socks.room.loop import Room
 
 THREADS = 16
@@ -74,4 +74,4 @@ def look_up(name: str) -> list[IpAddress] | Reply:
         return Reply.HOST_UNREACHABLE if error.errno in _NO_SUCH_NAME else Reply.FAILED
     except (OSError, UnicodeError):
         return Reply.HOST_UNREACHABLE
-    return [ip_address(str(row[4][0]).partition("%")[0]) for row in rows] or Reply.HOST_UNREACHABLE
+    return [plain(ip_address(str(row[4][0]).partition("%")[0])) for row in rows] or Reply.HOST_UNREACHABLE

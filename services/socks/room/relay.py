@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 import sys
 from collections.abc import Callable
 
-from services.socks.room.loop import TROUBLE, Room
+from services.socks.room.loop import IN, TROUBLE, Room
 from services.socks.room.pipes import LARGE_BYTES, Pipe, Pipes
 
 ROUNDS = 4
 """Splices of one direction before others have their turn."""
+
+NEWS = IN | TROUBLE | select.EPOLLRDHUP
 
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _SO_MEMINFO = 55
@@ -27,16 +30,18 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class _Half:
-    """One direction. `first` is what was read before the relay began, and goes before all else."""
+    """One direction. `first` is what was read before the relay began, and goes before all else; `waits` for its sink to
+    take more.
+    """
 
-    __slots__ = ("ended", "first", "held", "moved", "pipe", "sink", "source")
+    __slots__ = ("ended", "first", "held", "moved", "pipe", "sink", "source", "waits")
 
     def __init__(self, source: socket.socket, sink: socket.socket, first: bytes) -> None:
         self.source, self.sink, self.first = source, sink, first
         self.pipe: Pipe | None = None
         self.held = 0
         self.moved = 0
-        self.ended = False
+        self.ended = self.waits = False
 
 
 class Relay:
@@ -140,12 +145,15 @@ class Pair:
         if events & TROUBLE and end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.abort()
             return
-        self._pump(out)
-        self._pump(into)
+        if events & NEWS:
+            self._pump(out)
+        if into.waits:
+            self._pump(into)
 
     def _pump(self, half: _Half) -> None:
         if half.ended or half.source.fileno() < 0:
             return
+        half.waits = False
         try:
             again = not half.first or self._push_first(half)
             if again and self._move(half):
@@ -157,8 +165,9 @@ class Pair:
         try:
             sent = half.sink.send(half.first)
         except BlockingIOError:
-            return False
+            sent = 0
         half.first = half.first[sent:]
+        half.waits = bool(half.first)
         half.moved += sent
         return not half.first
 
@@ -170,6 +179,7 @@ class Pair:
                 return False
             room_bytes = _free_to_send(half.sink)
             if not room_bytes:
+                half.waits = True
                 self._relay.room.look_again(sink)
                 return False
             if not self._fill(half, source, room_bytes) or not self._empty(half, sink):
@@ -207,6 +217,7 @@ class Pair:
                 half.moved += sent
         except BlockingIOError:
             self._relay.stuck.setdefault(self)
+            half.waits = True
             return False
         half.pipe = None
         self._relay.pipes.give_back(pipe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from services.app.refusals import Refusals
 from services.socks.model import NOWHERE, Command, IpAddress, Place, Reply, Request
@@ -118,5 +119,5 @@ def is_own(address: IpAddress) -> bool:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end:
         end.connect((str(address), 9))
-        return bool(end.getsockname()[0] == str(address))
+        return ip_address(end.getsockname()[0].partition("%")[0]) == address
     return False

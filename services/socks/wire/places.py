@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 
 from services.socks.errors import WireError
-from services.socks.model import Host, Place, read_host
+from services.socks.model import Host, Place, plain, read_host
 
 IPV4, NAME, IPV6 = 1, 3, 4
 _LENGTHS = {IPV4: 4, IPV6: 16}
@@ -26,7 +26,10 @@ def encode_place(place: Place) -> bytes:
 
 
 def read_place(data: bytes | bytearray, start: int) -> tuple[Place, int] | None:
-    """The place that begins at `start` and where it ends; None where more is needed. Raises WireError, KindError."""
+    """The place that begins at `start`, its address in plain spelling, and where it ends; None where more is needed.
+
+    Raises WireError, KindError.
+    """
     if len(data) < start + 2:
         return None
     kind = data[start]
@@ -48,7 +51,7 @@ def _host(kind: int, data: bytes) -> Host:
     if kind == IPV4:
         return IPv4Address(data)
     if kind == IPV6:
-        return IPv6Address(data)
+        return plain(IPv6Address(data))
     host = read_host(data)
     if host is None:
         raise WireError(f"{data[:80]!r} is no name of a host")

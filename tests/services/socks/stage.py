@@ -40,6 +40,7 @@ class Program:
     host: str
     port: int
     log: Path
+    idle_files: int = 0
 
     @property
     def pid(self) -> int:
@@ -67,7 +68,9 @@ def run_program(words: list[str], log: Path) -> Iterator[Program]:
         )
     try:
         host, port = _wait_up(process, log)
-        yield Program(process, host, port, log)
+        program = Program(process, host, port, log)
+        program.idle_files = program.files()
+        yield program
         process.send_signal(signal.SIGTERM)
         assert process.wait(END_WITHIN_S) == 0, log.read_text()
     finally:

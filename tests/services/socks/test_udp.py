@@ -119,19 +119,26 @@ def test_two_at_once_keep_apart(proxy: Program, echo: tuple[str, int]) -> None:
 
 def test_it_ends_with_its_connection(pair: tuple[Program, Program], echo: tuple[str, int]) -> None:
     server, client = pair
-    before = (server.files(), client.files())
+    wait_idle(server, client)
     udp = Udp(client.port)
     udp.say(echo, b"x")
     assert udp.hear()[1] == b"x"
-    assert (server.files(), client.files()) > before
+    assert server.files() > server.idle_files
+    assert client.files() > client.idle_files
     udp.close()
+    wait_idle(server, client)
+
+
+def wait_idle(*programs: Program) -> None:
+    """Until nothing is left of those that were served."""
     until = time.monotonic() + WITHIN_S
-    while (server.files(), client.files()) > before and time.monotonic() < until:
+    while any(one.files() > one.idle_files for one in programs) and time.monotonic() < until:
         time.sleep(0.02)
-    assert (server.files(), client.files()) <= before
+    assert [one.files() for one in programs] == [one.idle_files for one in programs]
 
 
 def test_too_many_of_one_client(pair: tuple[Program, Program]) -> None:
+    wait_idle(*pair)
     held = [Udp(pair[0].port) for _ in range(16)]
     with socket.create_connection(("127.0.0.1", pair[0].port), WITHIN_S) as control:
         assert ask(control, 3, NOWHERE)[1] == 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.socks.client.program import make_talk
 from services.socks.errors import WireError
-from services.socks.model import Command, Credentials, Host, Place, Reply, Request, read_host
+from services.socks.model import Command, Credentials, Host, Place, Reply, Request, plain, read_host
 from services.socks.room.front import Talk
 from services.socks.wire.datagram import encode_head, read_datagram
 from services.socks.wire.http import MAX_HEAD, HttpTalk
@@ -23,7 +23,7 @@ REQUEST = Request(Command.CONNECT, Place("example.org", 443))
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,60}[a-z])?", fullmatch=True).filter(
     lambda name: read_host(name.encode()) == name
 )
-HOSTS: st.SearchStrategy[Host] = st.ip_addresses(v=4) | st.ip_addresses(v=6) | NAMES
+HOSTS: st.SearchStrategy[Host] = st.ip_addresses(v=4).map(plain) | st.ip_addresses(v=6).map(plain) | NAMES
 PLACES = st.builds(Place, HOSTS, st.integers(0, 65_535))
 SECRETS = st.builds(Credentials, st.binary(min_size=1, max_size=255), st.binary(min_size=1, max_size=255))
 
@@ -200,6 +200,8 @@ def test_addresses_written_as_names() -> None:
     assert read_host(b"10.0.0.1") == IPv4Address("10.0.0.1")
     assert read_host(b"fd53::1") == IPv6Address("fd53::1")
     assert read_host(b"1.2.3") == "1.2.3"
+    assert read_host(b"::ffff:10.0.0.1") == IPv4Address("10.0.0.1")
+    assert read_host(b"2001:db8::1%1") is None
     assert [read_host(name) for name in (b"", b"a b", b"\xff", b"a\n")] == [None] * 4
 
 
