@@ -64,13 +64,14 @@ class Carriers:
 
     async def drop(self, node_id: NodeId) -> None:
         async with self._turn:
-            wish = self._carried.pop(node_id, None)
-            if wish is None or self._node.is_gone:
+            if node_id not in self._carried:
                 return
             try:
-                await self._node.ask(Uncarry(node_id, wish.networks), Done)
+                await self._reach()
+                await self._node.ask(Uncarry(node_id, self._carried[node_id].networks), Done)
             except NodeError as error:
                 log.debug("not taken back from '%s': %s", node_id, error)
+            del self._carried[node_id]
 
     async def _reach(self) -> None:
         """Raises NodeError."""

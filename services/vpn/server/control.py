@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any, Protocol
 
@@ -38,13 +39,25 @@ from services.vpn.words import (
 
 log = logging.getLogger(__name__)
 
-HELLO_S, WRITE_S = 10.0, 5.0
+WRITE_S = 5.0
 MAX_OF_ONE, SPARE = 3, 32
-CONNECTS_PER_S, CONNECTS_AT_ONCE = 0.5, 8
+CONNECTS_PER_S = 0.5
 LINES_PER_S, LINES_AT_ONCE = 2.0, 20
 WROTE_BYTES = 16 * 1024
 CHUNK = 4096
 OFTEN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """With one client: how long its first line may take and its silence may last, how often it may connect at once."""
+
+    hello_s: float = 10.0
+    dead_s: float = DEAD_S
+    connects: int = 8
+
+
+PATIENCE = Patience()
 
 
 class Leasing(Protocol):
@@ -58,10 +71,11 @@ class Leasing(Protocol):
 
 
 class Control:
-    def __init__(self, leasing: Leasing, most: int, refusals: Refusals) -> None:
+    def __init__(self, leasing: Leasing, most: int, refusals: Refusals, patience: Patience = PATIENCE) -> None:
         """`most`: clients at once."""
+        self._patience = patience
         self._leasing, self._most, self._refusals = leasing, most + SPARE, refusals
-        self._limits = Limits(CONNECTS_PER_S, CONNECTS_AT_ONCE)
+        self._limits = Limits(CONNECTS_PER_S, patience.connects)
         self._of: Counter[str] = Counter()
         self._talks: dict[NodeId, _Talk] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,7 +120,7 @@ class Control:
         self._tasks.add(task)
         writer.transport.set_write_buffer_limits(high=WROTE_BYTES)
         try:
-            await self._serve(_Talk(reader, writer), IPv6Address(source))
+            await self._serve(_Talk(reader, writer, self._patience), IPv6Address(source))
         finally:
             self._tasks.discard(task)
             self._of[source] -= 1
@@ -153,8 +167,8 @@ class Control:
 class _Talk:
     """One connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: Patience) -> None:
+        self._reader, self._writer, self._patience = reader, writer, patience
         self._lines = LineReader()
         self._waiting: list[bytes] = []
         self._limits = Limits(LINES_PER_S, LINES_AT_ONCE, most=1)
@@ -168,10 +182,10 @@ class _Talk:
     async def hear_lease(self, source: IPv6Address) -> Lease:
         """The first line, from whom it says it is from. Raises TalkError, OSError."""
         try:
-            async with asyncio.timeout(HELLO_S):
+            async with asyncio.timeout(self._patience.hello_s):
                 line = await self._line()
         except TimeoutError:
-            raise TalkError(f"no line within {HELLO_S:g} s") from None
+            raise TalkError(f"no line within {self._patience.hello_s:g} s") from None
         asked = read_request(line)
         if not isinstance(asked, Lease):
             raise TalkError("ask for a lease first")
@@ -201,7 +215,7 @@ class _Talk:
 
     async def _hear(self) -> None:
         while True:
-            async with asyncio.timeout(DEAD_S):
+            async with asyncio.timeout(self._patience.dead_s):
                 line = await self._line()
             if not self._limits.allows("", asyncio.get_running_loop().time()):
                 raise TalkError(f"more than {LINES_PER_S:g} lines a second")

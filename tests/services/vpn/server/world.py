@@ -92,7 +92,12 @@ class Client:
         words = [sys.executable, "-m", "tests.services.vpn.server.leaser", str(node.folder / "node.sock"), server]
         inside = [*node.host.inside(), f"--wdns={ROOT}", *words, *avoid]
         self._process = subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.leased = self.hear()
+        try:
+            self.leased = self.hear()
+        except BaseException:
+            self._process.kill()
+            self._process.communicate()
+            raise
 
     def hear(self, within_s: float = DEADLINE_S) -> Any:
         assert self._process.stdout is not None
@@ -234,5 +239,5 @@ def _killed(program: Node | subprocess.Popen[bytes]) -> None:
 def _ended(world: World) -> None:
     with contextlib.suppress(AssertionError, ProcessLookupError, subprocess.TimeoutExpired):
         world.rest()
-    with contextlib.suppress(AssertionError, ProcessLookupError):
+    if world.server.runs:
         world.server.end(signal.SIGKILL)
