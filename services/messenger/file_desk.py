@@ -42,12 +42,13 @@ class FileDesk:
         once = once_word("file", request.once)
         if sent := await self._book.read(lambda change: self._check(change, conversation, request, once)):
             return Sent(sent)
-        file, store = new_id(), self._messenger.file_store
+        nonce, store = new_id(), self._messenger.file_store
+        file = files.file_id(self._messenger.own.me, nonce)
         digest = await store.take(file, request.size, chunks)
 
         def offer(change: Change) -> Message:
             to = groups.receivers(change, conversation)
-            number = files.offer(change, conversation, to, file, request.name, request.size, digest, once)
+            number = files.offer(change, conversation, to, nonce, request.name, request.size, digest, once)
             return written(change, self._names, conversation, number)
 
         try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.keys import NodeId
+from services.keys import NodeId, key_bytes
 from services.messenger import messages
 from services.messenger.change import Change
 from services.messenger.errors import AskedWronglyError, NotTakenError
-from services.messenger.model import GROUP, MAX_FILE_NAME, FileOffer, FileWord
+from services.messenger.model import GROUP, ID_BYTES, MAX_FILE_NAME, FileOffer, FileWord
 
 MOST_OFFERED = 1000
 """Files that wait for a word here."""
@@ -22,6 +23,10 @@ class Moving(NamedTuple):
     peer: NodeId
     size: int
     digest: bytes
+
+
+def file_id(sender: NodeId, nonce: bytes) -> bytes:
+    return hashlib.blake2b(key_bytes(sender) + nonce, digest_size=ID_BYTES, person=b"skywire file id").digest()
 
 
 def check_name(name: str) -> None:
@@ -47,7 +52,7 @@ def offer(
     change: Change,
     conversation: str,
     to: Sequence[NodeId],
-    file: bytes,
+    nonce: bytes,
     name: str,
     size: int,
     digest: bytes,
@@ -58,8 +63,8 @@ def offer(
         return int(found[0])
     if not to:
         raise AskedWronglyError("nobody else is in that group")
-    number, sequence, id_ = messages.keep_own(change, conversation, "file", name, once=once, file=file)
-    now_ms = change.own.now_ms()
+    number, sequence, id_ = messages.keep_own(change, conversation, "file", name, once=once, nonce=nonce)
+    file, now_ms = file_id(change.own.me, nonce), change.own.now_ms()
     for peer in to:
         change.run(
             "INSERT INTO files (id, peer, message, conversation, name, size, digest, is_mine, stage, made_ms) "
@@ -67,7 +72,7 @@ def offer(
             (file, peer, number, conversation, name, size, digest, now_ms),
         )
     wire_name = conversation.removeprefix(GROUP) if conversation.startswith(GROUP) else ""
-    messages.send(change, number, to, FileOffer(wire_name, id_, sequence, now_ms, file, name, size, digest))
+    messages.send(change, number, to, FileOffer(wire_name, id_, sequence, now_ms, nonce, name, size, digest))
     return number
 
 
@@ -88,8 +93,10 @@ def fetched(change: Change, file: bytes, peer: NodeId, offset: int) -> int | Non
 # others'
 
 
-def check_offer(change: Change, offer: FileOffer) -> None:
+def check_offer(change: Change, peer: NodeId, offer: FileOffer) -> None:
     """Raises NotTakenError."""
+    if change.one("SELECT 1 FROM files WHERE id = ?", file_id(peer, offer.nonce)):
+        raise NotTakenError("that file was offered already")
     if not is_plain(offer.name):
         raise NotTakenError("a file's name is plain: no folder, nothing hidden or unprintable")
     if change.one("SELECT count(*) FROM files WHERE stage = 'offered' AND NOT is_mine")[0] >= MOST_OFFERED:
@@ -101,7 +108,16 @@ def take_offer(change: Change, peer: NodeId, offer: FileOffer, number: int) -> N
     change.run(
         "INSERT OR IGNORE INTO files (id, peer, message, conversation, name, size, digest, is_mine, stage, made_ms) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 0, 'offered', ?)",
-        (offer.file, peer, number, conversation, offer.name, offer.size, offer.digest, change.own.now_ms()),
+        (
+            file_id(peer, offer.nonce),
+            peer,
+            number,
+            conversation,
+            offer.name,
+            offer.size,
+            offer.digest,
+            change.own.now_ms(),
+        ),
     )
 
 

@@ -117,7 +117,7 @@ def _take_message(change: Change, peer: NodeId, body: Text | FileOffer) -> None:
     if body.conversation:
         groups.check_speaker(change, body.conversation, peer)
     if isinstance(body, FileOffer):
-        files.check_offer(change, body)
+        files.check_offer(change, peer, body)
     number = messages.take(change, peer, body)
     if number is None:
         return

@@ -47,7 +47,14 @@ def say(
 
 
 def keep_own(
-    change: Change, conversation: str, kind: str, text: str, *, reply_to: bytes = b"", once: str = "", file: bytes = b""
+    change: Change,
+    conversation: str,
+    kind: str,
+    text: str,
+    *,
+    reply_to: bytes = b"",
+    once: str = "",
+    nonce: bytes = b"",
 ) -> tuple[int, int, bytes]:
     """Its number, sequence and id. The text is locked until all have it."""
     id_, now_ms = new_id(), change.own.now_ms()
@@ -55,9 +62,9 @@ def keep_own(
     sequence = next_sequence(found[0] if found else 0)
     (number,) = change.one(
         "INSERT INTO messages (conversation, sender, id, sequence, kind, locked, reply_to, sent_ms, kept_ms, state, "
-        "is_mine, file, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 1, ?, ?) RETURNING number",
+        "is_mine, nonce, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 1, ?, ?) RETURNING number",
         *(conversation, change.own.me, id_, sequence, kind, change.own.keys.locker.lock(text.encode()), reply_to),
-        *(now_ms, now_ms, file, once or None),
+        *(now_ms, now_ms, nonce, once or None),
     )
     change.texts[number] = text
     change.run(
@@ -96,19 +103,20 @@ def _reply(change: Change, conversation: str, reply_to: str) -> bytes:
 def body_of(change: Change, message: int) -> Body | None:
     """What of a message is posted, from what lies in the store; None where it is gone."""
     row = change.one(
-        "SELECT conversation, id, sequence, sent_ms, text, locked, reply_to, kind, file FROM messages WHERE number = ?",
+        "SELECT conversation, id, sequence, sent_ms, text, locked, reply_to, kind, nonce FROM messages "
+        "WHERE number = ?",
         message,
     )
     if row is None:
         return None
-    conversation, id_, sequence, sent_ms, text, locked, reply_to, kind, file = row
+    conversation, id_, sequence, sent_ms, text, locked, reply_to, kind, nonce = row
     if text is None:
         text = change.own.keys.locker.unlock(locked).decode()
     name = conversation.removeprefix(GROUP) if conversation.startswith(GROUP) else ""
     if kind != "file":
         return Text(name, id_, sequence, sent_ms, text, reply_to)
-    found = change.one("SELECT size, digest FROM files WHERE id = ?", file)
-    return FileOffer(name, id_, sequence, sent_ms, file, text, *found) if found else None
+    found = change.one("SELECT size, digest FROM files WHERE message = ?", message)
+    return FileOffer(name, id_, sequence, sent_ms, nonce, text, *found) if found else None
 
 
 def progress(change: Change, message: int, peer: NodeId, state: State, why: str = "") -> None:
@@ -168,12 +176,12 @@ def take(change: Change, peer: NodeId, body: Text | FileOffer) -> int | None:
         _check_stranger(change, peer, heard)
     if not is_fair(body.sequence, sequence):
         raise NotTakenError(f"sequence {body.sequence} after {sequence}")
-    kind, file = ("file", body.file) if isinstance(body, FileOffer) else ("text", b"")
+    kind, nonce = ("file", body.nonce) if isinstance(body, FileOffer) else ("text", b"")
     row = change.one(
         "INSERT OR IGNORE INTO messages (conversation, sender, id, sequence, kind, text, reply_to, sent_ms, kept_ms, "
-        "state, is_mine, file) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unread', 0, ?) RETURNING number",
+        "state, is_mine, nonce) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unread', 0, ?) RETURNING number",
         *(conversation, peer, body.id, body.sequence, kind, text, body.reply_to if isinstance(body, Text) else b""),
-        *(body.said_ms, change.own.now_ms(), file),
+        *(body.said_ms, change.own.now_ms(), nonce),
     )
     if row is None:
         return None

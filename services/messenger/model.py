@@ -48,13 +48,15 @@ class Text(_Body, frozen=True, tag="text"):
 
 
 class FileOffer(_Body, frozen=True, tag="file"):
-    """A message that a file stands behind; its bytes are fetched once it was accepted. `digest`: BLAKE2b-256 of all."""
+    """A message that a file stands behind; its bytes are fetched once it was accepted. `digest`: BLAKE2b-256 of all.
+    The file's id follows from its sender and the `nonce`, so nobody else can offer another under it.
+    """
 
     conversation: Conversation
     id: Id
     sequence: Number
     said_ms: Milliseconds
-    file: Id
+    nonce: Id
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_FILE_NAME)]
     size: Annotated[int, msgspec.Meta(ge=0, le=MAX_FILE)]
     digest: Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]

@@ -16,7 +16,7 @@ STEPS = (
       conversation TEXT NOT NULL, sender TEXT NOT NULL, id BLOB NOT NULL, sequence INTEGER NOT NULL,
       kind TEXT NOT NULL, text TEXT, locked BLOB, reply_to BLOB NOT NULL DEFAULT x'', topic TEXT NOT NULL DEFAULT '',
       sent_ms INTEGER NOT NULL, kept_ms INTEGER NOT NULL, state TEXT NOT NULL, is_mine INTEGER NOT NULL,
-      file BLOB NOT NULL DEFAULT x'', why TEXT NOT NULL DEFAULT '', once TEXT
+      nonce BLOB NOT NULL DEFAULT x'', why TEXT NOT NULL DEFAULT '', once TEXT
     );
     CREATE UNIQUE INDEX messages_id ON messages (sender, id);
     CREATE INDEX messages_order ON messages (conversation, sequence);

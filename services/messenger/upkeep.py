@@ -18,23 +18,22 @@ def tidy(change: Change, keep_messages: int, keep_days: int) -> bool:
     row = change.one("SELECT number FROM messages ORDER BY number DESC LIMIT 1 OFFSET ?", keep_messages)
     before_ms = now_ms - keep_days * 86_400_000 if keep_days else 0
     rows = change.all(
-        "SELECT number, text, file FROM messages WHERE (number <= ? OR kept_ms < ?) AND locked IS NULL "
-        "AND state NOT IN ('waiting', 'boxed') ORDER BY number LIMIT ?",
+        "SELECT number, text FROM messages WHERE (number <= ? OR kept_ms < ?) AND locked IS NULL "
+        "AND state NOT IN ('waiting', 'boxed') AND NOT EXISTS (SELECT 1 FROM files WHERE message = number "
+        "AND stage IN ('waiting', 'moving')) ORDER BY number LIMIT ?",
         *(row[0] if row else 0, before_ms, AT_ONCE),
     )
-    for number, text, file in rows:
-        _forget(change, number, text, file)
+    for number, text in rows:
+        _forget(change, number, text)
     if rows:
         change.run("PRAGMA incremental_vacuum(200)").fetchall()
     return len(rows) == AT_ONCE
 
 
-def _forget(change: Change, number: int, text: str, file: bytes) -> None:
+def _forget(change: Change, number: int, text: str) -> None:
     """Out of the search index as well. That its post was taken stays known, so it does not come again."""
     change.run("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (number, text))
     change.run("DELETE FROM messages WHERE number = ?", (number,))
     change.run("DELETE FROM receipts WHERE message = ?", (number,))
-    if file:
-        change.run("DELETE FROM files WHERE message = ?", (number,))
-        if not change.one("SELECT 1 FROM files WHERE id = ?", file):
-            change.effects.drop.append(file)
+    dropped = change.all("DELETE FROM files WHERE message = ? RETURNING id", number)
+    change.effects.drop += {file for (file,) in dropped}

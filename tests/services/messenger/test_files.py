@@ -21,8 +21,10 @@ from services.messenger.api_words import (
     RefuseFile,
     SendFile,
 )
+from services.messenger.change import Change
 from services.messenger.errors import AskedWronglyError, StoreError
 from services.messenger.file_store import new_hash
+from services.messenger.model import FileOffer, Text
 from tests.services.messenger.test_talk import in_town
 from tests.services.messenger.town import Person, Town
 
@@ -155,6 +157,35 @@ def test_it_is_refused_from_either_end(tmp_path: Path) -> None:
             await bob.ask(AcceptFile("00ff"), Files)
 
     in_town(tmp_path, story, "alice", "bob")
+
+
+def test_another_file_under_the_same_nonce(tmp_path: Path) -> None:
+    """Carol saw the nonce of Alice's offer, as a member of a group does, and offers bytes of her own under it."""
+
+    async def story(town: Town) -> None:
+        alice, bob, carol = (town.people[name] for name in ("alice", "bob", "carol"))
+        file = await offer(alice, bob, "the good one", BYTES[:100_000])
+        await bob.ask(AcceptFile(file.id), Files)
+        await wait_stage(bob, file, "done")
+        (nonce,) = await alice.messenger.book.read(lambda change: change.one("SELECT nonce FROM messages"))
+
+        def forge(change: Change) -> None:
+            for number in (1, 2):
+                id_ = bytes([number]) * 16
+                change.post(bob.id, FileOffer("", id_, number, 0, nonce, f"the bad one {number}", 5, bytes(32)))
+            change.post(bob.id, Text("", b"3" * 16, 3, 0, "done"))
+
+        await carol.messenger.book.write(forge)
+        await bob.wait_text("done")
+        assert await bob.texts(carol) == ["the bad one 1", "done"], "the same twice is refused"
+        (bad, *others) = [found for found in (await bob.ask(GetFiles(), Files)).files if found.node_id == carol.id]
+        assert not others
+        assert bad.id != file.id
+        await bob.ask(AcceptFile(bad.id), Files)
+        await wait_stage(bob, bad, "failed")
+        assert await fetched(bob, file) == BYTES[:100_000]
+
+    in_town(tmp_path, story, "alice", "bob", "carol")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", ".bashrc", "a\nb", "", "x" * 300, "a\\b"])
