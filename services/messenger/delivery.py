@@ -80,9 +80,11 @@ def boxed(change: Change, peer: NodeId, numbers: Sequence[int]) -> None:
 
 
 def give_up(change: Change) -> None:
-    """What waited for too long, and whose message was forgotten."""
+    """What waited for too long; what is kept in a mailbox here has a time of its own."""
     rows = change.all(
-        "SELECT peer, number FROM outbox WHERE made_ms < ? LIMIT 1000", change.own.now_ms() - int(GIVE_UP_S * 1000)
+        "SELECT peer, number FROM outbox WHERE made_ms < ? AND NOT EXISTS "
+        "(SELECT 1 FROM boxed WHERE boxed.peer = outbox.peer AND boxed.number = outbox.number) LIMIT 1000",
+        change.own.now_ms() - int(GIVE_UP_S * 1000),
     )
     for peer, number in rows:
         refused(change, peer, number, f"it could not be reached for {GIVE_UP_S / 86400:.0f} days")

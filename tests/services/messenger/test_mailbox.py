@@ -154,10 +154,15 @@ def test_what_is_kept_for_too_long_goes(tmp_path: Path) -> None:
 
         await keeper.messenger.book.write(tidy)
         assert len(await rows(keeper, "boxed")) == 1
-        own.now_ms = lambda: now_ms + 31 * 86400 * 1000
+        for day, days in ((29, 30), (100, 366)):
+            own.now_ms = lambda day=day: now_ms + day * 86400 * 1000  # type: ignore[misc]
+            await keeper.ask(OfferMailbox(bob.id, keep_s=days * 86400), Mailboxes)
+            await keeper.messenger.book.write(tidy)
+            assert len(await rows(keeper, "boxed")) == 1
+        await keeper.ask(OfferMailbox(bob.id, keep_s=30 * 86400), Mailboxes)
         await keeper.messenger.book.write(tidy)
         assert await rows(keeper, "boxed") == []
-        assert [row for row in await rows(keeper, "outbox") if row[0] == bob.id] == []
+        assert not [row for row in await rows(keeper, "outbox") if len(row[3]) > SMALLEST], "no sealed item waits"
 
     in_town(tmp_path, story, *NAMES)
 
