@@ -40,7 +40,8 @@ def offer(change: Change, whom: NodeId, quota: int, keep_s: int) -> None:
         "ON CONFLICT (peer) DO UPDATE SET quota = excluded.quota, keep_s = excluded.keep_s",
         (whom, quota, keep_s),
     )
-    change.post(whom, MailboxAnswer(is_agreed=False, why="offered: ask for it"))
+    (token,) = change.one("SELECT token FROM boxes WHERE peer = ?", whom)
+    change.post(whom, MailboxAnswer(bool(token), "" if token else "offered: ask for it"))
 
 
 def end(change: Change, whom: NodeId) -> None:

@@ -160,6 +160,12 @@ def test_what_is_kept_for_too_long_goes(tmp_path: Path) -> None:
             await keeper.messenger.book.write(tidy)
             assert len(await rows(keeper, "boxed")) == 1
         await keeper.ask(OfferMailbox(bob.id, keep_s=30 * 86400), Mailboxes)
+        await bob.start()
+        await bob.wait_text("old")
+        assert [box.is_agreed for box in (await bob.ask(GetMailboxes(), Mailboxes)).mine] == [True]
+        await bob.stop()
+        await boxed(alice, await alice.send(bob, "old again"))
+        own.now_ms = lambda: now_ms + 140 * 86400 * 1000
         await keeper.messenger.book.write(tidy)
         assert await rows(keeper, "boxed") == []
         assert not [row for row in await rows(keeper, "outbox") if len(row[3]) > SMALLEST], "no sealed item waits"
