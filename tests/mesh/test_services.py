@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.laboratory.model import By, Ready
 from tests.mesh.beyond import megabytes
 from tests.mesh.conftest import check_lab
 from tests.mesh.talk import Person
@@ -19,6 +20,21 @@ PROXY, TRACKER = "127.0.0.1:1080", "127.0.0.1:20000"
 SOCKS = ("--socks5-hostname", PROXY)
 WEST = ("192.168.2.3", "2a01:4f8:2::3")
 """As whom the exit goes out."""
+
+LET_NOBODY = """
+echo 'tunnel_users: [nobody]' >>node.yaml
+mkdir -p /run/skywire/vpn-client && chown nobody /run/skywire/vpn-client && chmod 755 . .. /run/skywire
+chmod 644 vpn-client.yaml /etc/resolv.conf
+"""
+POWERS = "=-all,+net_admin,+dac_read_search"
+"""The second lets it read this machine's Python, wherever that is."""
+
+AS_NOBODY = (
+    *("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs"),
+    *(f"--{kind}{POWERS}" for kind in ("inh-caps", "ambient-caps", "bounding-set")),
+)
+NODE_ID = "2"
+"""In viscript, which starts it first."""
 
 MEGABYTES, FILE_MEGABYTES = 6, 8
 TALK = 30
@@ -145,7 +161,7 @@ def relay_dies_under_a_talk(sites: Sites) -> str:
 
 
 def start_vpn(sites: Sites) -> str:
-    sites.start(EXIT, "meshnet-vpn-server", {})
+    sites.start_once(EXIT, "meshnet-vpn-server", {})
     settings = {"servers": [EXIT], "policy": sites.past_the_manager}
     sites.vpn = sites.start(LAPTOP, "meshnet-vpn-client", settings)
     sites.world.wait(lambda: sites.vpn_status()["phase"] == "up", "the tunnel is up", 60, 0.3)
@@ -186,6 +202,27 @@ def held_without_the_client(sites: Sites) -> str:
     return f"client ended: {refused}; $ meshnet-vpn-client off -> {said}: packets leave, and the onlooker sees them"
 
 
+def vpn_without_root(sites: Sites) -> str:
+    """As on a board: an ordinary user with CAP_NET_ADMIN, who may not write resolv.conf: the kernel redirects."""
+    sites.start_once(EXIT, "meshnet-vpn-server", {})
+    sites.laptop.write({"vpn-client.yaml": f"servers: [{EXIT}]\n"})
+    sites.laptop.run(["sh", "-c", LET_NOBODY])
+    sites.laptop.run(["viscript", "restart", NODE_ID])
+    sites.world.wait_joined(LAPTOP)
+    words = [*AS_NOBODY, "meshnet-vpn-client", "run", "--config", "vpn-client.yaml"]
+    client = sites.laptop.start(words, name="vpn-client", ready=Ready(By.NOTIFY))
+    sites.world.wait(lambda: sites.vpn_status()["phase"] == "up", "the tunnel is up", 60, 0.3)
+    sites.onlooker.start_anew()
+    seen = sites.curl(f"http://{NAME}/")
+    assert seen in WEST, seen
+    resolvers = sites.laptop.run(["cat", "/etc/resolv.conf"]).stdout
+    assert GATEWAY in resolvers, resolvers
+    assert (sites.onlooker.beside(), sites.onlooker.where()) == (0, [])
+    sites.laptop.run(["meshnet-vpn-client", "off", "--config", "vpn-client.yaml"])
+    assert client.wait(20) == 0
+    return f"as nobody with CAP_NET_ADMIN: {NAME} by the tunnel's resolver, seen there as {seen}; nothing beside"
+
+
 def test_only_the_west_reaches_the_web_server(sites: Sites) -> None:
     only_the_west_reaches_it(sites)
 
@@ -208,3 +245,7 @@ def test_vpn(sites: Sites) -> None:
     relay_dies_under_a_download(sites)
     nothing_leaked(sites)
     held_without_the_client(sites)
+
+
+def test_vpn_without_root(sites: Sites) -> None:
+    vpn_without_root(sites)

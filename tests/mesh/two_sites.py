@@ -41,6 +41,7 @@ class Sites:
     def __init__(self, world: World, web: Job, onlooker: Onlooker) -> None:
         self.world, self.onlooker = world, onlooker
         self._web = web
+        self._started: set[tuple[str, str]] = set()
         self.laptop = world.host(LAPTOP)
         self.vpn = 0
         """The id of the laptop's VPN client."""
@@ -54,7 +55,13 @@ class Sites:
         assert found, said
         app_id = int(found[1])
         self.world.wait(lambda: self.is_pinged(host, app_id), f"'{app}' on '{host}' answers viscript", pause_s=0.2)
+        self._started.add((host, app))
         return app_id
+
+    def start_once(self, host: str, app: str, settings: Mapping[str, object]) -> None:
+        """Unless it was started before."""
+        if (host, app) not in self._started:
+            self.start(host, app, settings)
 
     def is_pinged(self, host: str, app_id: int) -> bool:
         return "ping time" in self.world.host(host).run(["viscript", "ping", str(app_id)], check=False).stdout

@@ -33,6 +33,7 @@ SCENES: dict[str, Callable[[Sites], str]] = {
     "a download through the VPN is whole though its relay lost power": scenes.relay_dies_under_a_download,
     "nothing leaked": scenes.nothing_leaked,
     "the client ended: nothing leaves; off by command: everything does": scenes.held_without_the_client,
+    "the same as an ordinary user with CAP_NET_ADMIN, as on a board": scenes.vpn_without_root,
 }
 
 
