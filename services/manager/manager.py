@@ -44,6 +44,7 @@ from services.manager.peering.crossing import Crossing
 from services.manager.peering.crossings import Crossings
 from services.manager.peering.decisions import Decisions
 from services.manager.peering.keeper import Keeper
+from services.manager.peering.notice import Notices
 from services.manager.peering.peers import Peers
 from services.manager.peering.teller import Teller
 from services.manager.peering.words import Answer, Ask
@@ -289,6 +290,8 @@ class Manager:
             self.health,
             self.decisions,
         )
+        notices = Notices(self.me, self.peers)
+        self._undo.push_async_callback(notices.stop)
         await self.border.start(engine.bus)
         self._undo.push_async_callback(self.border.stop)
         api = Api(self.office.handle, self.config.socket_users)

@@ -61,6 +61,16 @@ mesh:
   plain: true
 """
 
+CLUSTER_BEHIND_NAT = """
+description: two networks, one of them behind a router
+hosts: [a-m, a, b-m, b]
+switches:
+  home: {subnet: 192.168.1.0/24, members: [a-m, a]}
+  internet: {subnet: 203.0.113.0/24, members: [b-m, b]}
+routers: {gate: {inside: home, outside: internet, nat: symmetric}}
+mesh: {managers: [a-m, b-m], clusters: {a: [a, a-m], b: [b, b-m]}, plain: true}
+"""
+
 
 def read(text: str) -> Topology:
     return parse_topology(text, "places.py")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from services.manager.errors import ManagerError
@@ -23,12 +23,20 @@ SCENES: dict[str, Callable[[World], str]] = {
 }
 
 
+BEHIND_NAT = {"a border behind symmetric NAT": test_clusters.behind_nat}
+
+
 def rows() -> Iterator[Row]:
+    yield from _rows(places.TWO_CLUSTERS, SCENES)
+    yield from _rows(places.CLUSTER_BEHIND_NAT, BEHIND_NAT)
+
+
+def _rows(place: str, scenes: Mapping[str, Callable[[World], str]]) -> Iterator[Row]:
     with (
         tempfile.TemporaryDirectory(prefix="skywire-prove-") as scratch,
-        run_world(places.read(places.TWO_CLUSTERS), Path(scratch, "lab")) as world,
+        run_world(places.read(place), Path(scratch, "lab")) as world,
     ):
-        for claim, scene in SCENES.items():
+        for claim, scene in scenes.items():
             try:
                 yield Row(claim, scene(world), True)
             except (AssertionError, NodeError, ManagerError, LabError, OSError, StopIteration) as error:
