@@ -114,14 +114,15 @@ def off(config: Path | None, defaults: Path | None) -> None:
 
 
 @main.command("kill-switch")
-@click.argument("what", type=click.Choice(["on", "off", "status"]))
+@click.argument("what", type=click.Choice(["on", "off", "status", "restore"]))
 @CONFIG
 @DEFAULTS
 @JSON
 def kill_switch(what: str, config: Path | None, defaults: Path | None, as_json: bool) -> None:
     """Let nothing but the mesh out of this machine, with or without a client.
 
-    `off` while a client runs lasts a few seconds: the client puts it on again. To end both: meshnet-vpn-client off.
+    It is kept for the next boot, when `restore` loads it. `off` while a client runs lasts a few seconds: the client
+    puts it on again. To end both: meshnet-vpn-client off.
 
     \b
     meshnet-vpn-client kill-switch on
@@ -129,14 +130,14 @@ def kill_switch(what: str, config: Path | None, defaults: Path | None, as_json: 
     """
     import msgspec
 
+    from services.vpn.client import machine
     from services.vpn.client.config import load_config
     from services.vpn.kill_switch import door
 
     found = load_config(config, defaults)
-    if what == "on":
-        door.put(found.exceptions)
-    elif what == "off":
-        door.drop()
+    steps = {"on": machine.close, "off": machine.open_up, "restore": machine.restore}
+    if what in steps:
+        steps[what](found)
     state = door.read()
     if as_json:
         print(msgspec.json.encode(state).decode())

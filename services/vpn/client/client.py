@@ -7,8 +7,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 from services.addresses import session_address
 from services.app.choice import Choice, Server
@@ -39,6 +39,7 @@ LINGERS_S = 5.0
 
 MEND_S = 5.0
 LEAST_IPV6_MTU = 1280
+NEVER = (IPv4Network("0.0.0.0/8"), IPv4Network("127.0.0.0/8"))
 UNCARRY_WITHIN_S = 3.0
 
 
@@ -62,16 +63,16 @@ class Client:
         await self._machine.close_in()
         ready()
         self._told()
-        rounds = asyncio.ensure_future(self._rounds())
-        off = asyncio.ensure_future(self._wants_off.wait())
+        works: list[Coroutine[object, object, object]] = [self._rounds(), self._mend(), self._wants_off.wait()]
+        tasks = [asyncio.ensure_future(work) for work in works]
         try:
-            await asyncio.wait({rounds, off}, return_when=asyncio.FIRST_COMPLETED)
-            if rounds.done():
-                rounds.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            for task in (rounds, off):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(rounds, off, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._phase = Phase.STOPPING
             await self._machine.leave()
             await self._end()
@@ -165,7 +166,7 @@ class Client:
             )
             carried = await carrier.ask(carry, Carried)
             try:
-                lent = lent_of(leased, min(leased.mtu, carried.mtu))
+                lent = lent_of(leased, min(leased.mtu, carried.mtu), avoid)
                 await self._machine.enter(lent)
                 self._came_up(server, lent)
                 await self._hold(control, carrier)
@@ -174,7 +175,7 @@ class Client:
                 await _uncarry(carrier, server.node_id)
 
     async def _hold(self, control: Control, carrier: NodeClient) -> None:
-        holds: list[Awaitable[None]] = [control.hold(), carrier.wait_gone(), self._mend()]
+        holds: list[Awaitable[None]] = [control.hold(), carrier.wait_gone(), self._watch_uplink()]
         tasks = [asyncio.ensure_future(hold) for hold in holds]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -189,10 +190,20 @@ class Client:
     async def _mend(self) -> None:
         while True:
             await asyncio.sleep(MEND_S)
-            await self._machine.mend()
+            try:
+                await self._machine.mend()
+            except (KernelError, VpnError) as error:
+                self._note(str(error))
+
+    async def _watch_uplink(self) -> None:
+        """An interface that gets another address may be in a network where the lease is."""
+        while True:
+            await asyncio.sleep(MEND_S)
             avoid = await self._machine.to_avoid()
             if self._lent and any(self._lent.ipv4 in network for network in avoid):
-                raise TunnelError(f"the uplink uses {avoid[0]} now: asking for another address")
+                raise TunnelError(
+                    "a network of this machine's own uses the lease's addresses now: asking for others", 0
+                )
 
     # how it is
 
@@ -221,19 +232,26 @@ class Client:
             labels = f" ({', '.join(self._server.labels)})" if self._server.labels else ""
             six = f" and {self._lent.ipv6}" if self._lent.ipv6 else ", no IPv6"
             return f"out by {self._server.node_id[:12]}{labels} as {self._lent.ipv4}{six}"
-        held = "the kill switch holds everything" if self._config.kill_switch else "the kill switch is OFF"
+        held = "the kill switch holds everything" if self._machine.is_closed else "the kill switch is OFF"
         if self._phase is Phase.STOPPING:
             return f"stopping; {held}"
         return f"no tunnel, {held}: {self._trouble or 'looking for a server'}"
 
 
-def lent_of(leased: Leased, mtu: int) -> Lent:
-    """Raises TunnelError where a server lends what is not its to lend: an address of the world's, or of the mesh."""
+def lent_of(leased: Leased, mtu: int, avoid: Iterable[IPv4Network] = ()) -> Lent:
+    """Raises TunnelError where a server lends what is not its to lend: an address of the world's, of the mesh, or of
+    this machine's own networks.
+    """
     ipv4 = IPv4Address(leased.ipv4)
     ipv6 = IPv6Address(leased.ipv6) if leased.ipv6 and mtu >= LEAST_IPV6_MTU else None
+    dns = tuple(map(ip_address, leased.dns))
     if not (ipv4 in SHARED or ipv4.is_private) or (ipv6 and (not ipv6.is_private or any(ipv6 in one for one in MESH))):
         raise TunnelError(f"the server lends '{leased.ipv4}' and '{leased.ipv6}', which are not private addresses")
-    return Lent(ipv4, ipv6, tuple(map(ip_address, leased.dns)), mtu)
+    own = (*avoid, *NEVER)
+    wrong = [one for one in (ipv4, *dns) if isinstance(one, IPv4Address) and any(one in network for network in own)]
+    if wrong:
+        raise TunnelError(f"the server lends '{wrong[0]}', which is of this machine's own networks")
+    return Lent(ipv4, ipv6, dns, mtu)
 
 
 def _by_id(choice: Choice) -> list[Server]:

@@ -7,7 +7,8 @@ only: [198.51.100.0/24]     these go through the tunnel, the rest as ever     dn
 exclude: [203.0.113.0/24]   these go past it; also past the kill switch       resolv_conf: /etc/resolv.conf
 lan: false                  networks of one's own are reached past it         wires: [192.168.1.0/24]  as in node.yaml
 reachable: [tcp/22]         answers of these ports may leave past it          ram: /run/skywire/vpn-client
-gateways: [eth1]            neighbours there are served, too                  node: /run/skywire/node.sock
+gateways: [eth1]            neighbours there are served, too                  card: /data/mesh/vpn-client
+node: /run/skywire/node.sock
 """
 
 from __future__ import annotations
@@ -96,6 +97,13 @@ def usual_ram() -> Path:
     return shared if os.geteuid() == 0 or not base else Path(base, "skywire", "vpn-client")
 
 
+def usual_card() -> Path:
+    if (BOARD_FOLDER / "identity").is_dir():
+        return BOARD_FOLDER / "mesh" / "vpn-client"
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base, "skywire", "vpn-client")
+
+
 def usual_config() -> Path:
     if (BOARD_FOLDER / "identity").is_dir():
         return Path("/etc/skywire/vpn-client.yaml")
@@ -119,6 +127,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dns: Literal["tunnel", "redirect", "leave"] = "tunnel"
     resolv_conf: Path = Path("/etc/resolv.conf")
     ram: Path = msgspec.field(default_factory=usual_ram)
+    card: Path = msgspec.field(default_factory=usual_card)
     node: Path = msgspec.field(default_factory=usual_socket)
 
     def __post_init__(self) -> None:

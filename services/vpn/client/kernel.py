@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_network
 from pathlib import Path
 
 from services.kernel.errors import AbsentError, DoorError
@@ -75,12 +75,12 @@ def clear() -> None:
     bring(Wanted())
 
 
-def own_addresses() -> list[tuple[str, IPv4Address]]:
-    """(device, address) of IPv4. Raises DoorError."""
+def own_addresses() -> list[tuple[str, IPv4Interface]]:
+    """(device, address with its network) of IPv4. Raises DoorError."""
     with _opened() as netlink:
         found = [
-            (_name(index), IPv4Address(told.get(LOCAL) or told[ADDRESS]))
-            for index, told in _addresses(netlink, 4)
+            (_name(index), IPv4Interface((told.get(LOCAL) or told[ADDRESS], prefix)))
+            for index, prefix, told in _addresses(netlink, 4)
             if LOCAL in told or ADDRESS in told
         ]
     return [(name, address) for name, address in found if name]
@@ -98,17 +98,21 @@ def default_devices() -> set[str]:
     return found - {""}
 
 
-def loosen() -> None:
+def loosen() -> str | None:
     """Tunnels' packets come in where unmarked ones would not go out: a strict reverse-path check drops them (RFC 3704).
-    The greater of the value for all and that of the interface counts. Raises DoorError.
+    The greater of the value for all and that of the interface counts. Returns what was there, where it was changed;
+    `tighten` puts it back. Raises DoorError.
     """
-    if any(_read(path) == STRICT for path in CONF4.glob("*/rp_filter")):
-        _write(CONF4 / "all" / "rp_filter", LOOSE)
+    before = _read(CONF4 / "all" / "rp_filter")
+    if before == LOOSE or not any(_read(path) == STRICT for path in CONF4.glob("*/rp_filter")):
+        return None
+    _write(CONF4 / "all" / "rp_filter", LOOSE)
+    return before
 
 
-def forward_ipv4() -> None:
+def tighten(before: str) -> None:
     """Raises DoorError."""
-    _write(Path("/proc/sys/net/ipv4/ip_forward"), "1")
+    _write(CONF4 / "all" / "rp_filter", before)
 
 
 # what there is
@@ -147,15 +151,16 @@ def _rules(netlink: NetlinkSocket) -> Iterator[Rule]:
 
 def _lent(netlink: NetlinkSocket, index: int) -> Iterator[IpAddress]:
     for version in INET:
-        for at, told in _addresses(netlink, version):
+        for at, _, told in _addresses(netlink, version):
             if at == index and told.get(ADDRESS_PROTOCOL) == bytes([LENT]):
                 yield _ip(told.get(LOCAL) or told[ADDRESS])
 
 
-def _addresses(netlink: NetlinkSocket, version: int) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """(index of the device, attributes)."""
+def _addresses(netlink: NetlinkSocket, version: int) -> Iterator[tuple[int, int, dict[int, bytes]]]:
+    """(index of the device, length of the prefix, attributes)."""
     for body in netlink.dump(GET_ADDRESS, _address_header.pack(INET[version], 0, 0, 0, 0)):
-        yield _address_header.unpack_from(body)[4], _told(body, _address_header.size)
+        _, prefix, _, _, index = _address_header.unpack_from(body)
+        yield index, prefix, _told(body, _address_header.size)
 
 
 def _dump(netlink: NetlinkSocket, kind: int, version: int) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:

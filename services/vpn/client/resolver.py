@@ -55,15 +55,15 @@ def find_uplink_conf(resolv_conf: Path) -> Path | None:
 
 
 class Redirected:
-    """By the kernel; it is the same every time, and nothing else can change it."""
+    """By the kernel, whatever the files say."""
 
     def __init__(self) -> None:
         self._used: Lent | None = None
 
     async def use(self, lent: Lent) -> bool:
-        if lent == self._used:
-            return False
         try:
+            if lent == self._used and tables.has(redirect.NAME):
+                return False
             tables.run(redirect.redirect_text(lent.dns, lent))
         except DoorError as error:
             raise ResolverError(f"cannot redirect what is asked of resolvers: {error}") from None

@@ -15,6 +15,15 @@ def run(text: str) -> None:
         library.close()
 
 
+def has(name: str) -> bool:
+    """Whether there is a table of that name, of the family inet. Raises DoorError."""
+    library = Library()
+    try:
+        return any(one.table and one.table.name == name for one in library.list("tables inet"))
+    finally:
+        library.close()
+
+
 def drop_all() -> None:
     """Raises DoorError."""
     run(gateway.drop_text() + redirect.drop_text())

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 import msgspec
 
-from services.kernel.model import LINK_RANGE, MAIN_TABLE, ROUTE_RANGE, SESSION_RANGE, SESSIONS
+from services.kernel.model import LINK_RANGE, MAIN_TABLE, ROUTE_RANGE, SESSION_RANGE
 from services.node.own import FWMARK
 
 PROTOCOL = 84
@@ -29,6 +29,10 @@ SHARED = IPv4Network("100.64.0.0/10")
 
 IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
+
+
+MOST_AVOIDED = 64
+"""A server takes no more."""
 
 
 class Kind(StrEnum):
@@ -112,7 +116,11 @@ def _rules() -> Iterator[Rule]:
         yield Rule(version, OWN_PRIORITY, TABLE, unmarked=FWMARK)
 
 
-def to_avoid(addresses: Iterable[tuple[str, IPv4Address]]) -> tuple[IpNetwork, ...]:
-    """Where a carrier of an uplink uses the shared range, all of it: nobody can say which part. (device, address)."""
-    is_shared = any(address in SHARED for device, address in addresses if device != SESSIONS)
-    return (SHARED,) if is_shared else ()
+def to_avoid(addresses: Iterable[tuple[str, IPv4Interface]]) -> tuple[IPv4Network, ...]:
+    """The networks of one's own interfaces, (device, address): what is in them is not reached by the tunnel. Where a
+    carrier of an uplink uses the shared range, all of it: nobody can say which part.
+    """
+    networks = {address.network for device, address in addresses if not device.startswith("sky") and device != "lo"}
+    if any(network.overlaps(SHARED) for network in networks):
+        networks = {SHARED, *(network for network in networks if not network.subnet_of(SHARED))}
+    return tuple(sorted(networks))[:MOST_AVOIDED]

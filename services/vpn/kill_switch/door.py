@@ -12,7 +12,7 @@ import msgspec
 
 from services.kernel.errors import AbsentError
 from services.kernel.nft_library import Library
-from services.vpn.kill_switch.rules import BLOCKED, FAMILY, MARK, NAME, PORTALS, Exceptions, rules
+from services.vpn.kill_switch.rules import BLOCKED, FAMILY, MARK, NAME, PORTALS, Rules
 
 
 class Portal(msgspec.Struct, frozen=True):
@@ -40,9 +40,8 @@ class _Element(msgspec.Struct):
     elem: _Open
 
 
-def put(told: Exceptions) -> None:
+def put(wanted: Rules) -> None:
     """In one transaction; nothing happens where these rules are loaded already, portals stay open. Raises DoorError."""
-    wanted = rules(told)
     with _opened() as library:
         if _mark(library) != wanted.mark:
             library.run(wanted.text)

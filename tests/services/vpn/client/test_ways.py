@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vpn.client.ways import EVERYTHING, MESH, SHARED, IpNetwork, Kind, Lent, to_avoid, wanted
+from services.vpn.client.ways import EVERYTHING, MESH, IpNetwork, Kind, Lent, to_avoid, wanted
 
 LENT = Lent(IPv4Address("100.64.0.7"), IPv6Address("fd54::7"), (IPv4Address("100.64.0.1"),), 1328)
 ONLY4 = Lent(IPv4Address("100.64.0.7"), None, (), 1328)
@@ -72,7 +72,16 @@ def test_beneath_each_tunnel_lies_a_wall(only: list[IpNetwork], exclude: list[Ip
 
 @pytest.mark.parametrize(
     ("device", "address", "avoided"),
-    [("eth0", "100.72.3.4", (SHARED,)), ("sky0", "100.64.0.7", ()), ("eth0", "192.168.1.7", ())],
+    [
+        ("eth0", "100.72.3.4/16", ("100.64.0.0/10",)),
+        ("eth0", "100.72.3.4/32", ("100.64.0.0/10",)),
+        ("sky0", "100.64.0.7/32", ()),
+        ("eth0", "192.168.1.7/24", ("192.168.1.0/24",)),
+        ("eth0", "100.0.0.1/8", ("100.0.0.0/8", "100.64.0.0/10")),
+    ],
 )
-def test_a_carriers_range_is_avoided(device: str, address: str, avoided: tuple[object, ...]) -> None:
-    assert to_avoid([(device, IPv4Address(address)), ("lo", IPv4Address("127.0.0.1"))]) == avoided
+def test_ones_own_networks_are_avoided_and_a_carriers_whole_range(
+    device: str, address: str, avoided: tuple[str, ...]
+) -> None:
+    found = to_avoid([(device, IPv4Interface(address)), ("lo", IPv4Interface("127.0.0.1/8"))])
+    assert tuple(map(str, found)) == avoided

@@ -41,7 +41,7 @@ class Pair:
 
     def switch(self, *words: str, ok: bool = True, **settings: object) -> str:
         config = self.folder / "vpn-client.yaml"
-        config.write_text(json.dumps(settings))
+        config.write_text(json.dumps({"card": str(self.folder / "card"), **settings}))
         return self.own.run(*PROGRAM, words[0], "--config", str(config), *words[1:], ok=ok)
 
     def state(self) -> dict[str, object]:
@@ -120,6 +120,35 @@ def test_the_same_rules_again_change_nothing(on: Pair) -> None:
     assert on.state() == before
 
 
+def test_it_is_there_again_after_the_power_was_off(on: Pair) -> None:
+    on.own.run("nft", "flush", "ruleset")
+    assert on.own.pings("10.0.1.2")
+    on.switch("kill-switch", "restore")
+    on.own.pings_in_vain("10.0.1.2")
+    on.switch("kill-switch", "off")
+    on.switch("kill-switch", "restore")
+    assert not on.state()["is_on"]
+
+
+def test_a_packet_that_is_rerouted_is_seen_where_it_leaves(on: Pair) -> None:
+    """Another program's mark and rule send it out by the cable, after the output hook saw it go to loopback."""
+    on.own.run("sh", "-c", f"echo '{REROUTED}' | nft -f -")
+    on.own.run("ip", "rule", "add", "fwmark", "7", "lookup", "77", "priority", "0")
+    on.own.run("ip", "route", "add", "10.0.1.2", "dev", "e1", "table", "77")
+    on.own.run("ip", "route", "add", "10.0.1.2", "dev", "lo")
+    try:
+        on.sends(SAY, "10.0.1.2", "9", "0")
+        assert on.others() == 0
+        assert int(str(on.state()["blocked"])) > 0
+        on.switch("kill-switch", "off")
+        on.sends(SAY, "10.0.1.2", "9", "0")
+        assert on.others() == 1
+    finally:
+        on.own.run("nft", "delete", "table", "inet", "other")
+        on.own.run("ip", "route", "del", "10.0.1.2", "dev", "lo")
+        on.own.run("ip", "rule", "del", "priority", "0", "fwmark", "7", "lookup", "77")
+
+
 def test_what_is_told_passes_but_not_its_resolvers(pair: Pair) -> None:
     pair.switch("kill-switch", "on", exclude=["10.0.1.0/24"])
     try:
@@ -181,6 +210,9 @@ def test_a_portal_whose_starter_is_killed_closes_by_itself(on: Pair) -> None:
         assert time.monotonic() < deadline
 
 
+REROUTED = """table inet other {
+  chain others_way { type route hook output priority -150; ip daddr 10.0.1.2 udp dport 9 meta mark set 7; }
+}"""
 LISTEN = """
 import socket, sys
 server = socket.create_server(("0.0.0.0", int(sys.argv[1])))

@@ -1,0 +1,42 @@
+"""That the kill switch was on, for the next boot: its rules on the card, as they were loaded. The kernel forgets them
+with the power, and whoever set them meant until told otherwise; `kill-switch restore` loads them before any network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.node.errors import KeptError as NodeKeptError
+from services.node.kept import Kept
+from services.vpn.errors import KeptError
+from services.vpn.kill_switch.rules import Rules
+
+FILE = "kill-switch"
+NAMED_IN = "vpn-client.yaml: card"
+
+
+def remember(folder: Path, rules: Rules) -> None:
+    """Written only where it differs. Raises KeptError."""
+    try:
+        kept = Kept(folder, durable=True, named_in=NAMED_IN)
+        if kept.read(FILE, Rules) != rules:
+            kept.write(FILE, rules)
+    except NodeKeptError as error:
+        raise KeptError(str(error)) from None
+
+
+def recall(folder: Path) -> Rules | None:
+    """None where it was off. Raises KeptError."""
+    try:
+        return Kept(folder, named_in=NAMED_IN).read(FILE, Rules) if folder.is_dir() else None
+    except NodeKeptError as error:
+        raise KeptError(str(error)) from None
+
+
+def forget(folder: Path) -> None:
+    """Raises KeptError."""
+    try:
+        if folder.is_dir():
+            Kept(folder, durable=True, named_in=NAMED_IN).remove(FILE)
+    except NodeKeptError as error:
+        raise KeptError(str(error)) from None
