@@ -16,6 +16,7 @@ from services.vpn.client.api import Api, ask
 from services.vpn.client.api_words import Done, GetStatus, Off, Phase, Status, encode
 from services.vpn.errors import AskError, StartError
 
+CORPUS = Path(__file__).with_name("corpus")
 STATUS = Status(Phase.UP, "out by 31ab as 100.64.0.7", kill_switch=True)
 
 
@@ -93,6 +94,18 @@ def test_a_line_that_is_none_is_refused(running: Running) -> None:
 def test_too_long_a_line_ends_that_connection_alone(running: Running) -> None:
     assert running.say(b"x" * 70_000) == b""
     assert ask(running.path, GetStatus()) == STATUS
+
+
+def test_the_kept_corpus(running: Running) -> None:
+    """Each file: what is told, and the bytes that were sent. What a fuzzer finds is added there."""
+    files = sorted(CORPUS.glob("*.txt"))
+    assert len(files) > 15
+    for file in files:
+        says, *lines = file.read_text().splitlines()
+        said = running.say(bytes.fromhex("".join(lines))).decode()
+        wanted = says.removeprefix("says:").strip()
+        assert wanted in said if wanted else said == "", (file.name, said)
+        assert ask(running.path, GetStatus()) == STATUS, file.name
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
