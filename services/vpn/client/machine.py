@@ -17,9 +17,9 @@ from services.vpn.client import gateway, kernel, tables
 from services.vpn.client.config import Config
 from services.vpn.client.resolver import Resolver, pick_resolver
 from services.vpn.client.ways import Lent, to_avoid, wanted
-from services.vpn.errors import ResolverError, StartError
+from services.vpn.errors import KeptError, ResolverError, StartError
 from services.vpn.kill_switch import door, kept
-from services.vpn.kill_switch.rules import rules
+from services.vpn.kill_switch.rules import Rules, rules
 from services.vpn.server.forwarding import Switches, needed
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,12 @@ class Machine:
         self._config = config
         self._resolver = resolver or pick_resolver(config.resolv_conf, redirects=config.dns == "redirect")
         self._lent: Lent | None = None
+        self._kept: Rules | None = None
         self._turn = asyncio.Lock()
         self.is_closed = False
 
     async def close_in(self) -> None:
-        """The kill switch first; then nothing goes anywhere but by a tunnel. Raises StartError, KeptError."""
+        """The kill switch first; then nothing goes anywhere but by a tunnel. Raises StartError."""
         async with self._turn:
             await asyncio.to_thread(self._close_in)
 
@@ -90,8 +91,9 @@ class Machine:
         uplinks = self._config.gateways and sorted(kernel.default_devices() & set(self._config.gateways))
         if self._config.kill_switch:
             self.is_closed = False
-            close(self._config)
+            loaded = load(self._config)
             self.is_closed = True
+            self._keep(loaded)
         kernel.bring(wanted(self._config.only_networks, self._config.excluded_networks, self._lent))
         before = kernel.loosen()
         if before is not None:
@@ -100,6 +102,16 @@ class Machine:
             raise StartError(
                 f"'{uplinks[0]}' is a way out of this machine, not one to neighbours: take it from gateways"
             )
+
+    def _keep(self, loaded: Rules) -> None:
+        """For the next boot; where the card cannot be written, it is on all the same."""
+        if loaded == self._kept:
+            return
+        self._kept = loaded
+        try:
+            kept.remember(self._config.card, loaded)
+        except KeptError as error:
+            log.warning("the kill switch will be off after a reboot: %s", error)
 
     def _enter(self, lent: Lent) -> None:
         config = self._config
@@ -131,15 +143,18 @@ class Machine:
         return Kept(self._config.ram / "kept", named_in="vpn-client.yaml")
 
 
-def close(config: Config) -> None:
-    """Loads the kill switch, and keeps it for the next boot. No interface that leads out is let pass as a gateway.
-    Raises DoorError, KeptError.
-    """
+def load(config: Config) -> Rules:
+    """Loads the kill switch. No interface that leads out is let pass as a gateway. Raises DoorError."""
     told = config.exceptions
     gateways = tuple(name for name in told.gateways if name not in kernel.default_devices())
     found = rules(msgspec.structs.replace(told, gateways=gateways))
     door.put(found)
-    kept.remember(config.card, found)
+    return found
+
+
+def close(config: Config) -> None:
+    """Loads it, and keeps it for the next boot. Raises DoorError, KeptError."""
+    kept.remember(config.card, load(config))
 
 
 def restore(config: Config) -> bool:
