@@ -18,6 +18,11 @@ from string import Template
 
 from services.kernel.model import Rules
 
+EXIT_MARK, MARK_MASK = 0x54000000, 0xFF000000
+"""What an exit's own table, which comes before this one, marks packets with that it lets through. Where that table is
+gone, nothing passes: no packet goes out without its policy and NAT.
+"""
+
 
 class Host(StrEnum):
     WORKSTATION = "workstation"
@@ -40,6 +45,8 @@ def fixed(settings: Settings) -> Rules:
         link_port=settings.link_port,
         session_port=settings.session_port,
         probe_port=settings.probe_port,
+        exit_mark=f"{EXIT_MARK:#x}",
+        mark_mask=f"{MARK_MASK:#x}",
         forward_rest=ALL_DROP if board else OURS_DROP,
         input_rest=BOARD_INPUT.substitute(link_port=settings.link_port) if board else "",
     )
@@ -115,16 +122,16 @@ table inet skywire {
   chain out_of_mesh {
     oifname "sky0" return
     oifname "sky-*" return
-    ip saddr @exits4 accept
-    ip6 saddr @exits6 accept
+    meta mark & $mark_mask == $exit_mark ip saddr @exits4 accept
+    meta mark & $mark_mask == $exit_mark ip6 saddr @exits6 accept
     oifname @gateways ct state established,related accept
   }
   chain into_mesh {
     iifname "sky0" return
     iifname "sky-*" return
     iifname @gateways accept
-    ip daddr @exits4 ct state established,related accept
-    ip6 daddr @exits6 ct state established,related accept
+    meta mark & $mark_mask == $exit_mark ip daddr @exits4 ct state established,related accept
+    meta mark & $mark_mask == $exit_mark ip6 daddr @exits6 ct state established,related accept
   }
   chain input {
     iifname "lo" accept

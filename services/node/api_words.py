@@ -147,7 +147,8 @@ class Carry(_Request, frozen=True, tag="carry"):
     """Packets of `networks` may pass between this machine and that node, beyond the mesh's own: as sources of what it
     sends, and as destinations of what goes there by a route to `sky0`, which the asker makes. Answered by `Carried`.
 
-    `forwards`: this machine is the way out for these addresses, single ones (/32, /128). `gateways`: interfaces whose
+    `forwards`: this machine is the way out for these addresses, single ones (/32, /128), as far as the asker's own
+    nftables table, before priority 0, marks their packets with `rules.EXIT_MARK`. `gateways`: interfaces whose
     packets may be forwarded into the sessions. It needs an open session, and comes back with it when the session ends
     and is opened anew. It lives as long as the connection, and `lingers_s` (at most 60) more, for who asks it again.
     """

@@ -246,6 +246,9 @@ class Exit:
                 log.info("the uplink is %s", now.told or "gone")
                 await self._rebuild(await self._kernel.read())
                 self._move()
+            elif not (found := await self._kernel.read()).counters:
+                log.warning("the firewall's table was gone: it is made anew, with nothing counted")
+                await self._rebuild(found)
             else:
                 await self._route()
                 await self._switch()

@@ -2,7 +2,8 @@
 
 from_client  what a leased address sends: not to other clients, within rate and quota, not to places that are private
 to_client    the answers: within the same
-Packets of a client bear its number as their mark while they pass here, so its two addresses have one rate and quota.
+Packets of a client bear its number as their mark while they pass here, so its two addresses have one rate and quota,
+and the mesh's table lets nothing out that has not passed here (`rules.EXIT_MARK`).
 A rate's bucket holds what may pass in a second: the kernel's limit has no smaller one.
 Packets that connection tracking does not know are dropped: they would leave with the client's own address.
 A whole table replaces what there was in one transaction; clients come and go by themselves.
@@ -15,12 +16,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
 from string import Template
 
+from services.kernel.rules import EXIT_MARK, MARK_MASK
 from services.node.own import RELAYED_MTU
 from services.vpn.server.leases import RESOLVER_NUMBER, Lease, address6, resolver4
 from services.vpn.words import IpAddress, IpNetwork
 
 NAME = "skywire_vpn"
-MARK = 0x54000000
+MARK = EXIT_MARK
 HEADERS4, HEADERS6 = 40, 60
 """Of IP and TCP: what a packet has besides the segment. A segment size is never raised by the kernel, only lowered."""
 
@@ -109,6 +111,8 @@ def table(policy: Policy, clients: Iterable[Client], counted: Mapping[str, tuple
         allowed6=_elements(policy.allow, 6),
         blocked4=_elements(policy.blocked, 4),
         blocked6=_elements(policy.blocked, 6),
+        mark=f"{MARK:#x}",
+        mask=f"{MARK_MASK:#x}",
         flows=policy.connections,
         begun=max(1, policy.connections // BEGUN_SHARE),
         segment4=RELAYED_MTU - HEADERS4,
@@ -239,7 +243,7 @@ $dns
     oifname "sky0" counter name isolated drop
     oifname "sky-*" counter name isolated drop
     ct state invalid counter name untracked drop
-    ct state new jump begin
+    ct state new ct status & confirmed == 0 jump begin
     ip protocol tcp tcp flags & (syn | rst) == syn tcp option maxseg size set $segment4
     ip6 nexthdr tcp tcp flags & (syn | rst) == syn tcp option maxseg size set $segment6
     ct status dnat meta l4proto { tcp, udp } th dport 53 goto spend_up
@@ -256,7 +260,7 @@ $dns
     limit name meta mark map @down counter name over_rate drop
     quota name meta mark map @quotas counter name over_quota drop
     meta mark @received
-    meta mark set 0 accept
+    accept
   }
   chain begin {
     update @begun { meta mark limit rate over $begun/second burst $begun packets } counter name too_many drop
@@ -266,7 +270,11 @@ $dns
     limit name meta mark map @up counter name over_rate drop
     quota name meta mark map @quotas counter name over_quota drop
     meta mark @sent
-    meta mark set 0 accept
+    accept
+  }
+  chain passed {
+    type filter hook postrouting priority mangle; policy accept;
+    meta mark & $mask == $mark meta mark set 0
   }
   chain uplink {
     type nat hook postrouting priority srcnat; policy accept;

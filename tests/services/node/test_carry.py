@@ -198,6 +198,11 @@ LOST_AT_MOST = 200
 """Of 400: none, on a calm machine. On another one the session changes its path while its node is away."""
 
 NAT = """table inet test_nat {
+  chain marked {
+    type filter hook forward priority -5;
+    ip saddr 100.64.0.2 meta mark set 0x54000002
+    ip daddr 100.64.0.2 meta mark set 0x54000002
+  }
   chain out { type nat hook postrouting priority srcnat; ip saddr 100.64.0.2 oifname != "sky0" masquerade; }
 }"""
 
@@ -225,7 +230,6 @@ def line(node: RealNode) -> Line:
 
 def test_packets_pass_while_they_are_carried(pair: tuple[RealNode, RealNode]) -> None:
     client, exit_node = pair
-    exit_node.host.run("nft", NAT)
     for name in ("sky0", "e1"):
         exit_node.host.run("sysctl", "-qw", f"net.ipv4.conf.{name}.forwarding=1")
     exit_node.host.run("ip", "route", "add", "100.64.0.2", "dev", "sky0")
@@ -237,6 +241,8 @@ def test_packets_pass_while_they_are_carried(pair: tuple[RealNode, RealNode]) ->
         near.ask(Carry(exit_node.node_id, ALL, lingers_s=20), Carried)
         client.host.pings_in_vain(EXIT)
         far.ask(Carry(client.node_id, ("100.64.0.2/32",), forwards=True), Carried)
+        client.host.pings_in_vain(EXIT)
+        exit_node.host.run("nft", NAT)
         with pytest.raises(NodeRefusedError, match="by another program"):
             published.ask(Carry(client.node_id, ("100.64.0.2/32",), forwards=True), Carried)
         with pytest.raises(NodeRefusedError, match="on this connection"):

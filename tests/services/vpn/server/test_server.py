@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.services.kernel.hosts import DEADLINE_S, ip
 from tests.services.node.test_run import lost
 from tests.services.vpn.server.world import PRIVATE, RESOLVER, WEB, WEB6, Client, World
@@ -24,6 +26,11 @@ WATCH = """table inet watch {
   }
 }"""
 """At the web server: packets that come from clients' own addresses, and from the server's."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def watched(world: World) -> None:
+    world.hosts["web"].run("nft", WATCH)
 
 
 def switch(world: World, name: str) -> str:
@@ -43,7 +50,6 @@ def pinging(client: Client, *words: str) -> subprocess.Popen[str]:
 
 
 def test_clients_get_out_as_the_server_and_only_as_themselves(world: World) -> None:
-    world.hosts["web"].run("nft", WATCH)
     world.begin()
     one, two = world.client("a"), world.client("b")
     for client in (one, two):
@@ -150,6 +156,15 @@ def test_a_client_has_so_many_connections(world: World) -> None:
     one.node.host.run(sys.executable, "-c", script, WEB)
     assert 30 <= world.server.status().dropped["too_many"] < 80
     assert two.fetch("mss").split()[1] == "10.0.1.1"
+    one_way = (
+        "import socket, sys, time\n"
+        "end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "for _ in range(300): time.sleep(0.001); end.sendto(b'x', (sys.argv[1], 9))\n"
+    )
+    before = world.server.status().dropped["too_many"]
+    two.node.host.run(sys.executable, "-c", one_way, WEB)
+    assert world.server.status().dropped["too_many"] == before
+    assert world.server.clients()[two.node.node_id].sent >= 300 * 29
 
 
 def test_the_uplink_is_whichever_the_route_says(world: World) -> None:
@@ -178,6 +193,7 @@ def test_the_uplink_is_whichever_the_route_says(world: World) -> None:
 
 def test_a_restart_cuts_nobody_and_a_stop_leaves_nothing(world: World) -> None:
     server = world.hosts["s"]
+    world.rest()
     before = server.run("sysctl", "-a", "-r", r"net\.ipv[46]\.conf\..*forwarding")
     world.begin("quota_mb: 100")
     client = world.client("a")
@@ -206,6 +222,20 @@ def test_a_restart_cuts_nobody_and_a_stop_leaves_nothing(world: World) -> None:
     )
     assert "100.64" not in server.run("nft", "list", "table", "inet", "skywire")
     world.wait(lambda: server.run("sysctl", "-a", "-r", r"net\.ipv[46]\.conf\..*forwarding") == before, "as before")
+
+
+def test_without_its_table_nothing_passes(world: World) -> None:
+    """Somebody loads a firewall of his own, which flushes all others."""
+    world.begin()
+    client = world.client("a")
+    client.enter(WEB, PRIVATE)
+    assert client.node.host.pings(WEB)
+    world.hosts["web"].run("nft", "reset", "counters", "table", "inet", "watch")
+    world.hosts["s"].run("nft", "delete", "table", "inet", "skywire_vpn")
+    client.node.host.pings_in_vain(PRIVATE)
+    world.wait(lambda: client.node.host.pings(WEB), "it is made anew")
+    client.node.host.pings_in_vain(PRIVATE)
+    assert seen(world, "theirs") == 0
 
 
 def test_commands(world: World) -> None:
