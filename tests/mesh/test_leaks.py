@@ -168,6 +168,7 @@ def stays_on_and_goes_off(lab: LeakLab) -> str:
     flows_again(lab, kinds=("web4",))
     assert leak_lab.HOME_RESOLVER in (lab.host.folder / "resolv.conf").read_text()
     assert "proto 84" not in lab.host.run(["ip", "rule"]).stdout
+    assert lab.host.run(["cat", f"/proc/sys/net/ipv4/conf/{NEIGHBOUR}/forwarding"]).stdout == "0\n"
     assert lab.leaks.counts()["leaked"]
     return f"stopped: 0 packets, {found['blocked']} refused; off: the load flows past it again"
 

@@ -48,6 +48,12 @@ class Pair:
         found: dict[str, object] = json.loads(self.switch("kill-switch", "status", "--json", ok=False))
         return found
 
+    def wait_on(self) -> None:
+        deadline = time.monotonic() + 30
+        while "skywire_kill" not in self.own.run("nft", "list", "tables"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
     def sends(self, program: str, *words: str) -> bool:
         return self.own.python("-c", program, *words)
 
@@ -128,6 +134,38 @@ def test_it_is_there_again_after_the_power_was_off(on: Pair) -> None:
     on.switch("kill-switch", "off")
     on.switch("kill-switch", "restore")
     assert not on.state()["is_on"]
+
+
+def test_a_way_out_is_no_gateway(pair: Pair) -> None:
+    """It was named as one by mistake, or got a default route later."""
+    pair.switch("kill-switch", "on", gateways=["e1"])
+    try:
+        pair.others()
+        pair.own.pings_in_vain("10.0.1.2")
+        said = pair.switch("run", ok=False, gateways=["e1"], ram=str(pair.folder / "ram"))
+        assert said == ""
+        pair.own.pings_in_vain("10.0.1.2")
+        assert pair.others() == 0
+    finally:
+        pair.switch("off", ram=str(pair.folder / "ram"))
+
+
+def test_a_client_without_a_tunnel_mends_it(pair: Pair) -> None:
+    """Somebody flushes all rules while there is not even a node."""
+    config = pair.folder / "run.yaml"
+    config.write_text(json.dumps({"ram": str(pair.folder / "ram"), "card": str(pair.folder / "card")}))
+    running = subprocess.Popen([*pair.own.inside(), *PROGRAM, "run", "--config", str(config)])
+    try:
+        pair.wait_on()
+        pair.own.run("nft", "flush", "ruleset")
+        pair.wait_on()
+        pair.own.pings_in_vain("10.0.1.2")
+    finally:
+        running.terminate()
+        assert running.wait(20) == 0
+    pair.own.pings_in_vain("10.0.1.2")
+    pair.switch("off", ram=str(pair.folder / "ram"))
+    assert pair.own.pings("10.0.1.2")
 
 
 def test_a_packet_that_is_rerouted_is_seen_where_it_leaves(on: Pair) -> None:
