@@ -18,6 +18,7 @@ from services.manager import api_words as api
 from services.manager.admission import Knocking
 from services.manager.config import read_place
 from services.manager.errors import JoinError, LocalNodeError, RefusedError, WordsError
+from services.manager.limits import Limits
 from services.manager.model import LedgerEntry
 from services.manager.peering.crossings import Crossings
 from services.manager.peering.keeper import Condition
@@ -29,7 +30,18 @@ from services.manager.store import Store
 
 log = logging.getLogger(__name__)
 
-MAX_ASKING, MAX_PEERS = 16, 64
+MAX_PEERS = 64
+"""That an operator here wanted. What strangers leave behind gives way to what comes: the oldest of it first."""
+
+MAX_ASKING, MAX_ASKING_OF_ONE, MAX_LEFT = 16, 2, 64
+"""Who ask; of them from one address; who were refused or have ended it."""
+
+NEWS_PER_S, NEWS_AT_ONCE = 1 / 60, 4
+"""What one address may have written down; all together ten times as much. The rest is not kept: it wears the card."""
+
+ASKS_FOR_S = 3600.0
+"""After its last knock. Who really asks knocks every few seconds."""
+
 WORKS_S = 25.0
 """They say something every ten."""
 
@@ -56,6 +68,10 @@ class Decisions:
         self._identity, self._me, self._managers = identity, identity.node_id, managers
         self._peers, self._store, self._registry, self._crossings = peers, store, registry, crossings
         self._exports, self._conditions, self._greet = exports, conditions, greet
+        self._began_s = time.monotonic()
+        self._knocked: dict[NodeId, tuple[int, float]] = {}
+        """How often, and when last."""
+        self._news = Limits(NEWS_PER_S, NEWS_AT_ONCE), Limits(10 * NEWS_PER_S, 10 * NEWS_AT_ONCE)
 
     # operators
 
@@ -64,7 +80,7 @@ class Decisions:
         if manager in self._managers or manager in self._registry.nodes:
             raise RefusedError(f"'{manager}' is of this cluster: peer with a manager of another one")
         known = self._peers.all.get(manager)
-        if known is None and len(self._peers.all) >= MAX_PEERS:
+        if known is None and len(self._at("asked", "peered")) >= MAX_PEERS:
             raise RefusedError(f"{MAX_PEERS} clusters are all that this one keeps: take some away (unpeer)")
         if known is not None and known.stage in {"asks", "peered"}:
             await self._put(self._given(replace(known, at=at or known.at), wish), "peered")
@@ -93,11 +109,12 @@ class Decisions:
         await self._tell_ledger("unpeered" if peer.stage == "peered" else "peer-forgotten", peer.manager_id)
 
     def rows(self) -> api.Peers:
-        return api.Peers(tuple(self._row(peer) for _, peer in sorted(self._peers.all.items())))
+        known = sorted(self._peers.all.items())
+        return api.Peers(tuple(self._row(peer) for _, peer in known if not self._is_over(peer)))
 
     def advice(self) -> list[str]:
         """For the manager's status."""
-        asking = [peer for peer in self._peers.all.values() if peer.stage == "asks"]
+        asking = [peer for peer in self._at("asks") if not self._is_over(peer)]
         return [
             f"cluster '{peer.manager_id}' asks to peer (manager peers accept {peer.manager_id[:8]})" for peer in asking
         ]
@@ -181,7 +198,7 @@ class Decisions:
     async def hear(self, knocking: Knocking, seen_from: str) -> bytes:
         """What to say to them. Raises JoinError."""
         by, knock = open_knock(self._identity, knocking)
-        if by in self._registry.expelled:
+        if by in self._registry.expelled or await self._store.is_expelled(by):
             raise JoinError("this cluster does not peer with you")
         if by in self._managers or by in self._registry.nodes:
             raise JoinError("you are a node of this cluster: there is nothing to peer")
@@ -220,16 +237,45 @@ class Decisions:
             return self._peers.all[by]
         if knock.wants == "still":
             return replace(fresh, stage="ended")
+        self._knocked[by] = self._knocks(by)[0] + 1, time.monotonic()
         if peer is None or stage != "asks":
-            if sum(one.stage == "asks" for one in self._peers.all.values()) >= MAX_ASKING or (
-                peer is None and len(self._peers.all) >= MAX_PEERS
-            ):
-                raise JoinError("too many clusters wait for an answer here: ask again later")
+            if not self._may_write(address):
+                raise JoinError("too many requests to peer just now: ask again in a minute")
+            await self._make_room(address)
             log.warning("cluster '%s' at '%s' asks to peer (manager peers accept %s)", by, address, by[:8])
             await self._put(replace(heard, stage="ended", border=self._me, name="", exports=Exports()), "asks")
-        elif (peer.record, peer.address, peer.at) != (heard.record, heard.address, heard.at):
+        elif (peer.record, peer.address, peer.at) != (heard.record, heard.address, heard.at) and self._may_write(
+            address
+        ):
             await self._put(heard, "asks")
         return self._peers.all[by]
+
+    def _may_write(self, address: str) -> bool:
+        now_s = time.monotonic()
+        return self._news[0].allows(address, now_s) and self._news[1].allows("", now_s)
+
+    async def _make_room(self, address: str) -> None:
+        """For another that asks: who knocked least often goes, then who did so longest ago; of its address first."""
+        asking = sorted(self._at("asks"), key=lambda peer: self._knocks(peer.manager_id))
+        over = [peer for peer in asking if self._is_over(peer)]
+        alike = [peer for peer in asking if peer.address == address]
+        over += alike[: max(0, len(alike) - MAX_ASKING_OF_ONE + 1)]
+        over += asking[: max(0, len(asking) - MAX_ASKING + 1)]
+        left = sorted(self._at("refused", "ended"), key=lambda peer: peer.since_unix_s)
+        over += left[: max(0, len(left) - MAX_LEFT + 1)]
+        for manager in dict.fromkeys(peer.manager_id for peer in over):
+            await self._store.forget_peer(manager)
+            self._peers.note(None, manager)
+            self._knocked.pop(manager, None)
+
+    def _at(self, *stages: Stage) -> list[Peer]:
+        return [peer for peer in self._peers.all.values() if peer.stage in stages]
+
+    def _knocks(self, manager: NodeId) -> tuple[int, float]:
+        return self._knocked.get(manager, (0, self._began_s))
+
+    def _is_over(self, peer: Peer) -> bool:
+        return peer.stage == "asks" and time.monotonic() - self._knocks(peer.manager_id)[1] > ASKS_FOR_S
 
     async def _part(self, peer: Peer) -> Peer:
         if peer.stage == "peered":

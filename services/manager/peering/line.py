@@ -14,6 +14,7 @@ from ipaddress import ip_address
 
 import msgspec
 
+from services.app.refusals import Refusals
 from services.errors import IdentityError
 from services.lines import LineReader
 from services.manager.ending import end_tasks
@@ -56,6 +57,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._of_one: Counter[str] = Counter()
+        self.refusals = Refusals(log)
 
     @property
     def port(self) -> int:
@@ -80,7 +82,7 @@ class Listener:
         peer = writer.get_extra_info("peername")
         address = str(ip_address(peer[0].partition("%")[0])) if peer else ""
         if not address or len(self._tasks) >= MAX_AT_ONCE or self._of_one[address] >= MAX_OF_ONE:
-            writer.transport.abort()
+            self._turn_away(writer, address)
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer, address))
         self._tasks.add(task)
@@ -97,6 +99,12 @@ class Listener:
 
         task.add_done_callback(ended)
 
+    def _turn_away(self, writer: asyncio.StreamWriter, address: str) -> None:
+        """Told in words of ours; whoever does not read them keeps no place."""
+        self.refusals.note("full", f"too many questions of other clusters at once: '{address}' is turned away")
+        writer.write(msgspec.json.encode(Refused("too many questions at once: ask again", again=True)) + b"\n")
+        writer.close()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
         with contextlib.suppress(OSError):
             async with asyncio.timeout(SERVE_WITHIN_S):
@@ -110,6 +118,7 @@ class Listener:
         except BusError as error:
             return Refused(str(error), again=True)
         except (ManagerError, IdentityError) as error:
+            self.refusals.note(type(error).__name__, f"a question of '{address}' is refused: {error}")
             return Refused(str(error), again=getattr(error, "again", False))
         except OSError:
             raise  # they hung up, or were too slow

@@ -14,11 +14,13 @@ from services.addresses import new_route_id
 from services.keys import Identity, NodeId, new_seed
 from services.manager import api_words as api
 from services.manager import asks
-from services.manager.errors import ManagerError, RefusedError
+from services.manager.errors import JoinError, ManagerError, RefusedError
 from services.manager.manager import Manager
-from services.manager.peering import crossings, keeper, line
+from services.manager.peering import crossings, decisions, keeper, line
 from services.manager.peering import words as said
+from services.manager.peering.doorway import knock
 from services.manager.peering.model import Exports
+from services.manager.record import make_record, sign_record
 from services.manager.routes.model import Link
 from services.manager.routes.policy import Policy
 from services.manager.server_config import Address
@@ -133,6 +135,33 @@ def test_who_may_peer(tmp_path: Path) -> None:
             await expelled(two)
 
     run(test())
+
+
+def test_strangers_do_not_crowd_out_who_really_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "MAX_ASKING", 4)
+    monkeypatch.setattr(decisions, "NEWS_AT_ONCE", 6)
+
+    async def test() -> None:
+        async with clusters(tmp_path) as two:
+            at = f"127.0.0.1:{two.b.door.port}"
+            await decide(two.a, api.Peer(two.b.me, at, ()))
+            await until(lambda: stage(two.b, two.a) == "asks", "it asks")
+            await until(lambda: two.b.decisions._knocks(two.a.me)[0] > 2, "it knocks on")
+            for _ in range(5):  # from its very address
+                await knock(stranger := Identity(new_seed()), two.b.me, at, "peer", record_of(stranger), "")
+                assert stage(two.b, two.a) == "asks", "who knocks on stays"
+            assert len(two.b.peers.all) == decisions.MAX_ASKING_OF_ONE
+            with pytest.raises(JoinError, match="too many requests to peer"):
+                await knock(stranger := Identity(new_seed()), two.b.me, at, "peer", record_of(stranger), "")
+            assert await knock(stranger, two.b.me, at, "still", record_of(stranger), "")
+            monkeypatch.setattr(decisions, "ASKS_FOR_S", -1.0)
+            assert two.b.decisions.rows().peers == (), "who is silent for long asks no longer"
+
+    run(test())
+
+
+def record_of(identity: Identity) -> bytes:
+    return sign_record(identity, make_record(identity, 1, (), "1"))
 
 
 async def refused_at_once(two: Clusters) -> None:
