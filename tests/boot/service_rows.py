@@ -25,6 +25,17 @@ AIM_MB = 40
 OWN_NETWORK = "allow: ['10.0.2.0/24:8090']\n"
 """The emulator's, in which the board's own web server is: private, and so not reachable unless its owner says so."""
 
+CLOSED = """
+set -u
+say() { sudo meshnet-vpn-client kill-switch $1 --defaults /usr/lib/skywire/vpn-client.yaml; }
+say on; echo still here; sudo ls /data/mesh/vpn-client
+/usr/lib/skywire/bin/python3 -IBc "
+import socket
+link = socket.socket(); link.settimeout(5)
+print('out:', link.connect_ex(('10.0.2.2', 9)))"
+say off; sudo ls /data/mesh/vpn-client; sudo nft list tables
+"""
+EHOSTUNREACH, EPERM = 113, 1
 LOOK = """
 for app in {apps}; do
   pid=$(systemctl show -P MainPID "skywire-app-$app-*.service" | head -n 1)
@@ -43,6 +54,8 @@ def service_rows(board: Board, table: Table) -> None:
     table.check(claim, lambda: _socks(board))
     table.check("the messenger answers in the shell, and says that it works", lambda: _messenger(board))
     table.check("the VPN server's table hides its clients behind the uplink", lambda: _vpn(board))
+    claim = "the kill switch lets nothing out but answers to SSH, and is kept for the next boot until it is off"
+    table.check(claim, lambda: _closed(board))
     table.check("the directory shows the board's SOCKS server, by type", lambda: _directory(board))
     table.check("each is its own user, and the VPN alone has CAP_NET_ADMIN", lambda: _powers(board))
     table.check("sd ends them", lambda: _end(board, ids))
@@ -98,6 +111,15 @@ def _vpn(board: Board) -> tuple[str, bool]:
 def _ruled(board: Board, command: str) -> str:
     done = board.ssh(command, user="admin", check=False)
     return done.stdout if done.returncode == 0 else ""
+
+
+def _closed(board: Board) -> tuple[str, bool]:
+    """It is off again at the end, whatever becomes of the login."""
+    said = board.ssh(CLOSED, user="admin").stdout
+    on, _, off = said.partition("out: ")
+    is_held = off.startswith((f"{EHOSTUNREACH}\n", f"{EPERM}\n"))
+    kept = "still here" in on and "kill-switch.json" in on and "kill-switch.json" not in off
+    return said, is_held and kept and "inet skywire_kill" not in off
 
 
 def _directory(board: Board) -> tuple[str, bool]:
