@@ -45,6 +45,8 @@ def test_the_node_knows_whom_it_serves() -> None:
 def test_the_messenger_is_reached_by_a_group_that_the_image_makes(tmp_path: Path) -> None:
     text = (BOARD / "messenger.yaml").read_text()
     assert "g skywire-messages " in (BOARD.parents[1] / "lib/sysusers.d/skywire.conf").read_text()
-    (tmp_path / "messenger.yaml").write_text(text.replace("group: skywire-messages", "group: root"))
+    here = text.replace("group: skywire-messages", "group: root").replace("[skywire]", "[root]")
+    (tmp_path / "messenger.yaml").write_text(here)
     messenger = load_messenger(NOT_THERE, tmp_path / "messenger.yaml")
     assert messenger.socket == Path("/run/skywire/messenger/messenger.sock")
+    assert messenger.topics == {"peering": frozenset({0})}
