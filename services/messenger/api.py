@@ -17,8 +17,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.app.refusals import Refusals
 from services.manager.ending import end_tasks
 from services.messenger.api_connection import Connection, Desk
+from services.messenger.api_wire import encode
+from services.messenger.api_words import Refused
 from services.messenger.errors import ApiError
 from viscript.signal.peers import make_unix_listener, remove_unix_listener
 
@@ -40,7 +43,7 @@ class Api:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._of: Counter[int] = Counter()
-        self.refused = 0
+        self.refusals = Refusals(log)
 
     async def start(self) -> None:
         """Raises ApiError."""
@@ -64,8 +67,9 @@ class Api:
         others = sum(count for other, count in self._of.items() if not is_trusted(other))
         too_many = len(self._connections) >= MAX_CONNECTIONS or self._of[uid] >= MAX_OF_ONE
         if too_many or (not is_trusted(uid) and others >= MAX_OTHERS):
-            self.refused += 1
-            writer.transport.abort()
+            self.refusals.note("connections", f"user {uid} has too many connections to the messenger's socket")
+            writer.write(encode(Refused("too many connections: close some, or ask again in a moment")))
+            writer.close()
             return
         self._of[uid] += 1
         connection = Connection(self._desk, reader, writer, None if is_trusted(uid) else self._allowed(uid))

@@ -5,6 +5,7 @@ is at an address and how to reach whom: that is given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import sqlite3
@@ -26,7 +27,7 @@ from services.messenger.hub import Hub
 from services.messenger.link import Link
 from services.messenger.names import Directory, Names
 from services.messenger.outbox import Outbox
-from services.messenger.store import Store
+from services.messenger.store import Store, open_database
 from services.messenger.switchboard import Switchboard, Ways
 from services.messenger.transfers import Transfers
 from services.messenger.wire import VERSION, Ack, Chunk, Deposit, Deposited, Fetch, Gone, Hello, Nack, Post, Word
@@ -259,6 +260,15 @@ class Messenger:
         if self.board.link(link.peer) is None:
             self._heard.pop(link.peer, None)
             self.hub.tell(Presence(link.peer, is_online=False))
+
+
+def known_owner(path: Path) -> NodeId | None:
+    """Of a store that is there already, so that the node need not be asked. Raises StoreError."""
+    if not path.exists():
+        return None
+    with contextlib.closing(open_database(path)) as database:
+        row = database.execute("SELECT value FROM meta WHERE name = 'node_id'").fetchone()
+    return NodeId(row[0]) if row else None
 
 
 def _owner(database: sqlite3.Connection, me: NodeId) -> NodeId:

@@ -53,6 +53,13 @@ class Locker:
         except (CryptoError, ValueError):
             raise StoreError("what waits on the disk was locked with another key: was the key file changed?") from None
 
+    def read(self, locked: bytes) -> str:
+        """A text; without the key it was locked with it is gone for good, which is said in its place."""
+        try:
+            return self.unlock(locked).decode()
+        except (StoreError, UnicodeDecodeError):
+            return "(locked with a key that is gone)"
+
 
 class Keys:
     """`public` is the messenger's own public key, as text."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from services.keys import NodeId
 from services.messenger import mailbox, messages
 from services.messenger.change import Change, Posted
+from services.messenger.errors import StoreError
 from services.messenger.model import NEVER_BOXED
 from services.messenger.wire import pack_body, read_body
 
@@ -31,13 +32,22 @@ def waiting(change: Change, peer: NodeId, after: int, limit: int, *, unboxed: bo
     )
     for number, message, locked in rows:
         if message is None:
-            body = change.own.keys.locker.unlock(locked)
+            body = _unlocked(change, locked)
         else:
             said = messages.body_of(change, message)
             body = b"" if said is None else pack_body(said)
         if not (unboxed and body and isinstance(read_body(body), NEVER_BOXED)):
             found.append(Posted(peer, number, body))
     return found
+
+
+def _unlocked(change: Change, locked: bytes) -> bytes:
+    """Empty where the key is gone: the other end refuses that, and so it fails."""
+    try:
+        return change.own.keys.locker.unlock(locked)
+    except StoreError as error:
+        log.warning("%s", error)
+        return b""
 
 
 def arrived(change: Change, peer: NodeId, numbers: Iterable[int]) -> None:

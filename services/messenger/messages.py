@@ -111,7 +111,7 @@ def body_of(change: Change, message: int) -> Body | None:
         return None
     conversation, id_, sequence, sent_ms, text, locked, reply_to, kind, nonce = row
     if text is None:
-        text = change.own.keys.locker.unlock(locked).decode()
+        text = change.own.keys.locker.read(locked)
     name = conversation.removeprefix(GROUP) if conversation.startswith(GROUP) else ""
     if kind != "file":
         return Text(name, id_, sequence, sent_ms, text, reply_to)
@@ -146,7 +146,7 @@ def _receipt(change: Change, message: int, peer: NodeId, state: State) -> State:
 def _arrived_everywhere(change: Change, message: int) -> None:
     """No copy waits any more: from now on it can be searched."""
     (locked,) = change.one("SELECT locked FROM messages WHERE number = ?", message)
-    text = change.own.keys.locker.unlock(locked).decode()
+    text = change.own.keys.locker.read(locked)
     change.run("UPDATE messages SET text = ?, locked = NULL WHERE number = ?", (text, message))
     change.run("INSERT INTO words (rowid, text) VALUES (?, ?)", (message, text))
 

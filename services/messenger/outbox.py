@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from services.keys import NodeId
 from services.manager.ending import end_tasks
 from services.messenger.change import Posted
-from services.messenger.errors import MessengerError, UnreachableError
+from services.messenger.errors import MessengerError, StoreError, UnreachableError
 from services.messenger.link import Link
 from services.messenger.switchboard import Switchboard
 from services.messenger.wire import Post
@@ -167,7 +167,7 @@ class Lane:
                 link = self._board.link(self.peer) or await self._board.dial(self.peer)
                 self.trouble = ""
                 await self._feed(link)
-            except UnreachableError as error:
+            except (UnreachableError, StoreError) as error:
                 self.trouble = str(error)
             if self._progressed:
                 pause_s = FIRST_PAUSE_S

@@ -7,14 +7,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from services.app.errors import AppError
 from services.app.presence import Presence
 from services.messenger.api import Api
-from services.messenger.app import Messenger
+from services.messenger.app import STORE, Messenger, known_owner
 from services.messenger.config import Config
+from services.messenger.crypto import read_vouch
 from services.messenger.desk import Desk
 from services.messenger.node_door import SERVICE, NodeDoor, address_of
 from services.messenger.switchboard import Ways
@@ -40,7 +41,9 @@ async def run(config: Config, signal: SignalClient) -> None:
     hide_process()
     sys.setswitchinterval(SWITCH_S)
     door = NodeDoor(config.node, config.port)
-    me = await _patiently(door.own_id, signal, "the node does not answer")
+    me = await asyncio.to_thread(known_owner, config.card / STORE)
+    if me is None:
+        me = await _patiently(door.own_id, signal, "the node does not answer")
     messenger = Messenger(config, Ways(door.reach, address_of), door)
     await messenger.open(me)
     wanted = Publish(SERVICE, config.port, config.open_to)
@@ -56,14 +59,23 @@ async def run(config: Config, signal: SignalClient) -> None:
             await api.start()
             try:
                 notify("READY=1")
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(listening.run())
-                    tasks.create_task(_be_vouched(messenger, door))
-                    tasks.create_task(_tell(messenger, listening, signal))
+                await _until_one_fails(
+                    listening.run(), _be_vouched(messenger, door), _tell(messenger, listening, signal)
+                )
             finally:
                 await api.close()
     finally:
         await messenger.close()
+
+
+async def _until_one_fails(*works: Coroutine[None, None, None]) -> None:
+    """Raises its error alone."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for work in works:
+                tasks.create_task(work)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 class _Listening:
@@ -95,10 +107,12 @@ class _Listening:
 
 
 async def _be_vouched(messenger: Messenger, door: NodeDoor) -> None:
-    """Without the node's word there are no mailboxes and no groups of one's own."""
-    messenger.set_vouch(
-        await _patiently(lambda: door.vouch(messenger.own.keys.public), None, "no word for the key yet")
-    )
+    """Without the node's word there are no mailboxes and no groups of one's own. Raises PeerKeyError where it is
+    another node's than the one whose messages these are.
+    """
+    signed = await _patiently(lambda: door.vouch(messenger.own.keys.public), None, "no word for the key yet")
+    read_vouch(signed, messenger.own.me)
+    messenger.set_vouch(signed)
 
 
 async def _tell(messenger: Messenger, listening: _Listening, signal: SignalClient) -> None:

@@ -45,7 +45,7 @@ class Switchboard:
         self._server: asyncio.Server | None = None
         self._own_address: str | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._dialing: dict[NodeId, asyncio.Task[Link]] = {}
+        self._wanted: dict[NodeId, asyncio.Future[Link]] = {}
         self._links: dict[NodeId, list[Link]] = {}
         self._from: Counter[str] = Counter()
 
@@ -58,7 +58,7 @@ class Switchboard:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        await end_tasks([*self._dialing.values(), *self._tasks])  # type: ignore[list-item]
+        await end_tasks(list(self._tasks))
 
     def link(self, peer: NodeId) -> Link | None:
         """The newest that is open."""
@@ -69,16 +69,27 @@ class Switchboard:
         return frozenset(self._links)
 
     async def dial(self, peer: NodeId) -> Link:
-        """A link, there already or new. Raises UnreachableError."""
+        """A link, there already or new, whichever end makes it. Raises UnreachableError."""
         if (link := self.link(peer)) is not None:
             return link
-        if peer not in self._dialing:
-            task = asyncio.get_running_loop().create_task(self._dial(peer))
-            self._dialing[peer] = task
-            task.add_done_callback(lambda _: self._dialing.pop(peer, None))
-        return await asyncio.shield(self._dialing[peer])
+        if peer not in self._wanted:
+            loop = asyncio.get_running_loop()
+            self._wanted[peer] = wanted = loop.create_future()
+            wanted.add_done_callback(lambda _: self._wanted.pop(peer, None))
+            self._watch(loop.create_task(self._try(peer, wanted)))
+        return await asyncio.shield(self._wanted[peer])
 
-    async def _dial(self, peer: NodeId) -> Link:
+    async def _try(self, peer: NodeId, wanted: asyncio.Future[Link]) -> None:
+        try:
+            await self._dial(peer)
+        except UnreachableError as error:
+            if not wanted.done():
+                wanted.set_exception(error)
+                wanted.exception()  # whoever waits may have left
+        finally:
+            wanted.cancel()
+
+    async def _dial(self, peer: NodeId) -> None:
         place = await self._ways.reach(peer)
         if place.address != self._ways.address_of(peer):
             raise UnreachableError(f"'{place.address}' is not the address of '{peer}'")
@@ -94,7 +105,9 @@ class Switchboard:
             if writer is not None:
                 writer.transport.abort()
             raise UnreachableError(f"'{peer}' cannot be reached: {error or 'no answer in time'}") from None
-        return self._run(Link(reader, writer, frames, hello), rest)
+        link = Link(reader, writer, frames, hello)
+        self._enter(link)
+        self._watch(asyncio.get_running_loop().create_task(self._serve(link, rest)))
 
     # who dials us
 
@@ -107,10 +120,9 @@ class Switchboard:
             return
         self._from[address] += 1
         task = asyncio.get_running_loop().create_task(self._receive(reader, writer, address))
-        self._tasks.add(task)
+        self._watch(task)
 
-        def ended(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
+        def ended(_: asyncio.Task[None]) -> None:
             self._from[address] -= 1
             if not self._from[address]:
                 del self._from[address]
@@ -135,18 +147,23 @@ class Switchboard:
 
     # both
 
-    def _run(self, link: Link, first: list[Word]) -> Link:
-        task = asyncio.get_running_loop().create_task(self._serve(link, first))
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                log.error("a connection failed", exc_info=task.exception())
+
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._enter(link)
-        return link
+        task.add_done_callback(ended)
 
     def _enter(self, link: Link) -> None:
         links = self._links.setdefault(link.peer, [])
         if link not in links:
             links.append(link)
             self._exchange.link_up(link)
+            wanted = self._wanted.get(link.peer)
+            if wanted is not None and not wanted.done():
+                wanted.set_result(link)
 
     async def _serve(self, link: Link, first: list[Word]) -> None:
         self._enter(link)

@@ -47,7 +47,7 @@ def messages(change: Change, where: str, *values: Any, order: str = "number", li
 def _message(change: Change, row: Any) -> Message:
     number, id_, conversation, sender, is_mine, kind, text, locked, sent, kept, state, reply, topic, why, seq = row
     if text is None:
-        text = change.texts.get(number) or change.own.keys.locker.unlock(locked).decode()
+        text = change.texts.get(number) or change.own.keys.locker.read(locked)
     receipts: tuple[Receipt, ...] = ()
     if is_mine and conversation.startswith(GROUP):
         found = change.all("SELECT peer, state FROM receipts WHERE message = ? ORDER BY peer", number)

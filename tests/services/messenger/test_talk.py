@@ -22,6 +22,7 @@ from services.messenger.api_words import (
     SetContact,
     Status,
 )
+from services.messenger.app import KEY
 from services.messenger.errors import AskedWronglyError
 from tests.services.messenger.town import Town, town
 
@@ -166,3 +167,34 @@ def test_conversations_and_status(tmp_path: Path) -> None:
             await alice.send(bob, "  ")
 
     in_town(tmp_path, story, "alice", "bob", "carol")
+
+
+def test_a_hello_is_enough_while_dialling_hangs(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        alice, bob = town.people["alice"], town.people["bob"]
+        town.stuck.add(bob.id)
+        waiting = [await alice.send(bob, "are you there?"), await alice.send(bob, "and now?")]
+        await bob.send(alice, "I call you")
+        for message in waiting:
+            await alice.wait_state(message, "delivered")
+        assert town.tried[bob.id] == 1
+
+    in_town(tmp_path, story, "alice", "bob")
+
+
+def test_without_its_key_what_waited_is_gone_and_said_so(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        alice, bob = town.people["alice"], town.people["bob"]
+        town.away.add(bob.id)
+        sent = await alice.send(bob, "nobody can read this")
+        await alice.stop()
+        (alice.config.card / KEY).unlink()
+        await alice.start()
+        assert await alice.texts(bob) == ["(locked with a key that is gone)"]
+        town.away.clear()
+        await bob.send(alice, "hello")
+        await alice.wait_text("hello")
+        await alice.wait_state(sent, "delivered")
+        await bob.wait_state(await bob.send(alice, "all goes on"), "delivered")
+
+    in_town(tmp_path, story, "alice", "bob")

@@ -1,5 +1,6 @@
 """Messengers of one test, on loopback: each at an IPv4 address of its own, from which alone its words are believed. All
-else is what ships: stores on the disk, TCP, keys that real identities vouch for. Whoever is `away` cannot be reached.
+else is what ships: stores on the disk, TCP, keys that real identities vouch for. Whoever is `away` cannot be reached,
+and who reaches for one that is `stuck` waits for ever.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Town:
         self.people: dict[str, Person] = {}
         self.places: dict[NodeId, Place] = {}
         self.away: set[NodeId] = set()
+        self.stuck: set[NodeId] = set()
         self.tried: dict[NodeId, int] = {}
 
     async def move_in(self, name: str, **settings: Any) -> Person:
@@ -54,6 +56,8 @@ class Town:
 
     async def reach(self, peer: NodeId) -> Place:
         self.tried[peer] = self.tried.get(peer, 0) + 1
+        if peer in self.stuck:
+            await asyncio.Event().wait()
         if peer in self.away or peer not in self.places:
             raise UnreachableError(f"'{peer}' is away")
         return self.places[peer]
