@@ -147,9 +147,10 @@ class LeakLab:
     def start_server(self, name: str) -> None:
         self.servers[name] = self._start_server(name)
 
-    def start_client(self, dns: str = "tunnel") -> None:
+    def start_client(self, **more: object) -> None:
+        """`more` settings than the lab's own."""
         policy = {"hops_at_least": 2, "exclude": [self.world.id("m")]}
-        settings = {"servers": list(SERVERS), "policy": policy, "gateways": [NEIGHBOUR], "dns": dns}
+        settings = {"servers": list(SERVERS), "policy": policy, "gateways": [NEIGHBOUR], **more}
         self.host.write({"vpn-client.yaml": json.dumps(settings)})
         self.client = self.host.start(
             self.command("run"), name=f"vpn-{time.monotonic_ns()}", ready=Ready(By.NOTIFY, within_s=60)
@@ -189,8 +190,12 @@ class LeakLab:
 
     def server(self) -> str:
         """The one in use."""
-        found = json.loads(self.host.run(self.command("status", "--json"), check=False).stdout)
-        return self.world.name(found["server"])
+        return self.world.name(self.status()["server"])
+
+    def status(self) -> dict[str, Any]:
+        """The client's own words."""
+        found: dict[str, Any] = json.loads(self.host.run(self.command("status", "--json"), check=False).stdout)
+        return found
 
     def kill(self, job: Job) -> None:
         job.kill(signal.SIGKILL)

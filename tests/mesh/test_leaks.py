@@ -219,7 +219,7 @@ def one_program_passes(lab: LeakLab) -> str:
 def any_resolver_is_the_tunnels(lab: LeakLab) -> str:
     """Where no file may be changed, the kernel leads questions to any resolver into the tunnel."""
     lab.client.stop()
-    lab.start_client("redirect")
+    lab.start_client(dns="redirect")
     took = flows_again(lab, kinds=("own-network-dns", "dns", "name"))
     found = (lab.host.folder / "resolv.conf").read_text()
     lab.client.stop()
@@ -235,6 +235,46 @@ SCENES: dict[str, Event] = {
     "a captive portal": one_program_passes,
     "questions to any resolver": any_resolver_is_the_tunnels,
 }
+
+
+def carriers_range_on_the_uplink(lab: LeakLab) -> str:
+    """An uplink behind a carrier's NAT uses the range that the lease is of."""
+    before = lab.status()["ipv4"]
+    lab.host.run(["ip", "address", "add", "100.66.1.1/16", "dev", "home"])
+    try:
+        took = lab.world.wait(lambda: lab.status()["ipv4"] not in {"", before}, "the lease has moved", 40)
+        flows_again(lab)
+        after = lab.status()["ipv4"]
+        assert not after.startswith("100."), after
+    finally:
+        lab.host.run(["ip", "address", "del", "100.66.1.1/16", "dev", "home"])
+    return f"the uplink got 100.66.1.1: the lease {before} became {after} after {took:.1f} s"
+
+
+def some_networks_only(lab: LeakLab) -> str:
+    """Past the tunnel what is excluded; into it only what is listed."""
+    gate = next(
+        str(port.address.ip) for port in lab.world.host(GATE).node.ports if port.device == "internet" and port.address
+    )
+    seen = []
+    for settings, is_past in (({"exclude": ["5.9.77.0/24"]}, True), ({"only": ["5.9.77.0/24"]}, False)):
+        lab.client.stop()
+        lab.start_client(**settings)
+        lab.world.wait(lambda: lab.status()["phase"] == "up", "the client is up", FLOWS_WITHIN_S)
+        who = lab.host.run(["curl", "-sgS", "--noproxy", "*", "-m", "15", f"http://{WEB4}/"]).stdout.strip()
+        assert (who == gate) is is_past, (settings, who)
+        seen.append(f"{settings}: came as {who}")
+    lab.client.stop()
+    lab.start_client()
+    flows_again(lab)
+    return "; ".join(seen)
+
+
+PROVED: dict[str, Event] = {
+    "a carrier's range on the uplink": carriers_range_on_the_uplink,
+    "some networks only": some_networks_only,
+}
+"""Too long for every test run: `tests/prove` shows them."""
 
 
 @pytest.fixture(scope="module")

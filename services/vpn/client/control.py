@@ -11,8 +11,6 @@ from typing import Self
 from services.keys import NodeId
 from services.vpn.errors import TalkError, TunnelError
 from services.vpn.words import (
-    DEAD_S,
-    PING_S,
     Answer,
     Ended,
     Lease,
@@ -26,6 +24,9 @@ from services.vpn.words import (
 )
 
 CONNECT_WITHIN_S, LEASE_WITHIN_S = 8.0, 8.0
+EACH_S, ANSWERED_WITHIN_S = 3.0, 10.0
+"""Oftener than a server asks for: the client has another to go to. A session that fails over is silent for less."""
+
 CHUNK = 4096
 
 
@@ -62,11 +63,11 @@ class Control:
         """Until the server is gone or ends the lease, which is raised."""
         number = 0
         while True:
-            answer = await self._ask(Ping(number), DEAD_S)
+            answer = await self._ask(Ping(number), ANSWERED_WITHIN_S)
             if not isinstance(answer, Pong):
                 raise TunnelError(f"the server answers '{type(answer).__name__}' to a ping")
             number += 1
-            await self._quiet_for(PING_S)
+            await self._quiet_for(EACH_S)
 
     async def _quiet_for(self, seconds: float) -> None:
         """A line meanwhile can only be the end of the lease, or of the connection."""

@@ -16,7 +16,7 @@ from tests.boot.rows import Row
 from tests.laboratory.errors import LabError
 from tests.mesh import test_leaks
 from tests.mesh.leak_lab import LeakLab, run_leak_lab
-from tests.mesh.test_leaks import EVENTS, SCENES, Event, look
+from tests.mesh.test_leaks import EVENTS, PROVED, SCENES, Event, look
 
 TROUBLES = (AssertionError, LabError, NodeError, ManagerError, OSError, SubprocessError, ValueError, StopIteration)
 
@@ -34,7 +34,7 @@ def _rows_of(folder: Path) -> Iterator[Row]:
         yield Row("a machine goes out by a VPN server, over a relay", f"all of its load after {took:.1f} s", ok=True)
         for name, event in EVENTS.items():
             yield _leak_row(f"0 packets beside the tunnel: {name}", lab, event)
-        for name, scene in SCENES.items():
+        for name, scene in {**SCENES, **PROVED}.items():
             yield _scene_row(f"through the tunnel or past it, as told: {name}", lab, scene)
         red = _leak_row("a deliberate leak turns a row red", lab, test_leaks.deliberate_leak)
         yield Row(red.claim, red.seen, ok=not red.ok and "packets leaked, to " in red.seen)
