@@ -123,11 +123,9 @@ class Line:
                 return
 
     def _say(self, data: bytes) -> None:
+        """Where nobody listens any more, the answer may say why."""
         self._socket.settimeout(self._within_s)
-        try:
-            self._socket.sendall(data)
-        except OSError as error:
-            raise away(self._path, error) from None
+        self._has_said(data)
 
     def _has_said(self, data: bytes) -> bool:
         try:
