@@ -149,7 +149,7 @@ class Chat:
     def _tell(self, messages: Iterable[Message]) -> None:
         new = [message for message in messages if message.number > self._told]
         for message in new:
-            for text in message_lines(message):
+            for text in message_lines(message, is_new=True):
                 self._say(text)
         self._note(new)
 

@@ -61,16 +61,19 @@ def name_of(node_id: str, name: str) -> str:
 # messages
 
 
-def message_lines(message: Message, names: Mapping[str, str] | None = None, width: int = WIDTH) -> list[str]:
-    """A time, who, and the text, set in under one another; what is one's own with how far it has come. `names` of
-    conversations, by id, where messages of several stand together.
+def message_lines(
+    message: Message, names: Mapping[str, str] | None = None, width: int = WIDTH, *, is_new: bool = False
+) -> list[str]:
+    """A time, who, and the text, set in under one another; what is one's own with how far it has come, unless it
+    `is_new`. `names` of conversations, by id, where messages of several stand together.
     """
     head = f"{_clock(message.kept_unix_s)} {_who(message, names)}: "
     said = [row for text in _text_of(message).split("\n") for row in _wrapped(text, width - len(SET_IN))]
     first, *others = said
     if len(head) + len(first) > width:
         first, others = "", said
-    return [f"{head}{first}".rstrip(), *(f"{SET_IN}{row}".rstrip() for row in others), *_fate(message, width)]
+    fate = [] if is_new else _fate(message, width)
+    return [f"{head}{first}".rstrip(), *(f"{SET_IN}{row}".rstrip() for row in others), *fate]
 
 
 def _who(message: Message, names: Mapping[str, str] | None) -> str:
