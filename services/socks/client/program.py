@@ -22,7 +22,7 @@ from services.socks.room.front import Door, Talk, Terms, listen
 from services.socks.room.ground import Ground, make_ground
 from services.socks.room.loop import Room
 from services.socks.server.config import PIPELINED, SERVICE
-from services.socks.server.program import TOLD_EACH_S, read_listen, read_place
+from services.socks.server.program import TOLD_EACH_S, read_listen, read_place, show
 from services.socks.server.users import read_credentials
 from services.socks.wire.http import HttpTalk
 from services.socks.wire.socks5 import VERSION, ServerTalk
@@ -48,6 +48,7 @@ async def serve(room: Room, config: Config, server: str | None, signal: SignalCl
             keeping = asyncio.ensure_future(keeper.run())
             stack.push_async_callback(_end, keeping)
         where = _open(ground, config, forward, (host, port), may_enter, stack)
+        show(signal, ground)
         log.info("SOCKS5 and HTTP CONNECT at %s, for up to %d connections", where, ground.most)
         notify("READY=1")
         while True:

@@ -31,6 +31,14 @@ PUBLISHED_WITHIN_S = 3600.0
 log = logging.getLogger(__name__)
 
 
+def show(signal: SignalClient, ground: Ground) -> None:
+    """Figures for whoever asks for the program's report."""
+    signal.add_field("connections", lambda: ground.clients.connections)
+    signal.add_field("clients", lambda: len(ground.clients))
+    signal.add_field("moved_bytes", lambda: ground.relay.bytes_moved)
+    signal.add_field("pipes_held", lambda: ground.relay.pipes.out)
+
+
 def read_listen(text: str) -> tuple[str, int]:
     """`address:port` of this machine's loopback: anything else is open to whoever reaches it. Raises StartError."""
     host, port = read_place(text)
@@ -64,6 +72,7 @@ async def serve(room: Room, config: Config, listening: str | None, signal: Signa
         else:
             (host, port), presence = read_listen(listening), None
         where = _open(ground, config, users, host, port, stack)
+        show(signal, ground)
         log.info("SOCKS5 at %s, for up to %d connections", where, ground.most)
         notify("READY=1")
         while True:

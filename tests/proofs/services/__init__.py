@@ -13,7 +13,7 @@ from tests.boot.rows import Row, Table
 
 TITLES = {
     "apptracker": "apptracker: a directory whose entries are leased",
-    "socks": "SOCKS: through a board of the mesh to a host beyond it",
+    "socks": "SOCKS: real clients through server and client, and bad company",
     "vpn": "VPN: packets in the kernel, and nothing beside the tunnel",
     "messenger": "messages and files between boards",
     "peering": "two clusters that peer by public key",
