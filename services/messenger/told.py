@@ -68,12 +68,9 @@ def message_lines(
     `is_new`. `names` of conversations, by id, where messages of several stand together.
     """
     head = f"{_clock(message.kept_unix_s)} {_who(message, names)}: "
-    said = [row for text in _text_of(message).split("\n") for row in _wrapped(text, width - len(SET_IN))]
-    first, *others = said
-    if len(head) + len(first) > width:
-        first, others = "", said
-    fate = [] if is_new else _fate(message, width)
-    return [f"{head}{first}".rstrip(), *(f"{SET_IN}{row}".rstrip() for row in others), *fate]
+    first, *others = _text_of(message).split("\n")
+    lines = _wrapped(head + first, width, first=head) + [row for text in others for row in _wrapped(text, width)]
+    return lines if is_new else [*lines, *_fate(message, width)]
 
 
 def _who(message: Message, names: Mapping[str, str] | None) -> str:
@@ -86,9 +83,13 @@ def _who(message: Message, names: Mapping[str, str] | None) -> str:
     return f"{who} {'in' if message.conversation.startswith(GROUP) else 'to'} {there}"
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """What fits stays as it is: somebody may have set it so."""
-    return [text] if len(text) <= width else textwrap.wrap(text, width) or [""]
+def _wrapped(text: str, width: int, first: str = "") -> list[str]:
+    """Set in, but for the beginning that stands `first`. What fits stays as it is: somebody may have set it so."""
+    text = text if first else SET_IN + text
+    if len(text) <= width:
+        return [text.rstrip()]
+    rest = text.removeprefix(first or SET_IN)
+    return textwrap.wrap(rest, width, initial_indent=first or SET_IN, subsequent_indent=SET_IN) or [first.rstrip()]
 
 
 def _text_of(message: Message) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from viscript.errors import UsageError
 from viscript.shell.model import Answer, Command, Talk, Word
+from viscript.shell.render import line
 
 if TYPE_CHECKING:
     from services.manager.api_words import PeerRow, Peers
+
+
+COLUMNS = 80
+SHORT = 12
 
 
 def talk(_talk: Talk, words: list[str]) -> Answer:
@@ -32,24 +38,26 @@ def show(found: Peers) -> Answer:
     from viscript.shell.tables import Grid, lines_of  # noqa: PLC0415 (it loads rich)
 
     grid = Grid(("CLUSTER", "NAME", "STATE", "THEY MAY USE", "WE MAY USE"), [_row(peer) for peer in found.peers])
-    steps = [
-        f"'{peer.name or peer.manager_id}' wants to peer: peers accept {peer.manager_id[:12]}, or peers refuse …"
-        for peer in found.peers
-        if peer.stage == "asks"
-    ]
-    return Answer((*lines_of(grid), *steps), found)
+    return Answer((*lines_of(grid), *(step for peer in found.peers for step in _explain(peer))), found)
+
+
+def _explain(peer: PeerRow) -> list[str]:
+    """What to do about it, or why it is so."""
+    begin = peer.manager_id[:SHORT]
+    if peer.stage == "asks":
+        return [f"{peer.name or begin} wants to peer: 'peers accept {begin}' or 'peers refuse {begin}'"]
+    return wrap(f"{peer.name or begin}: {line(peer.why)}", COLUMNS) if peer.why and not peer.works else []
 
 
 def _row(peer: PeerRow) -> tuple[str, ...]:
     theirs, ours = (", ".join(names) or "-" for names in (peer.exports, peer.imports))
-    return (peer.manager_id[:12], peer.name or "-", _state(peer), theirs, ours)
+    return (peer.manager_id[:SHORT], peer.name or "-", _state(peer), theirs, ours)
 
 
 def _state(peer: PeerRow) -> str:
-    if peer.stage != "peered":
-        told = {"asked": "asked by us", "asks": "asks us"}.get(peer.stage, f"{peer.stage} by them")
-        return f"{told}: {peer.why}" if peer.why else told
-    return "peered" if peer.works else f"peered, no contact: {peer.why or 'not heard yet'}"
+    if peer.stage == "peered":
+        return "peered" if peer.works else "peered, no contact"
+    return {"asked": "asked by us", "asks": "asks us"}.get(peer.stage, peer.stage)
 
 
 COMMAND = Command(
