@@ -27,12 +27,13 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         from services.errors import SettingsError
         from services.kernel.errors import KernelError
+        from services.node.errors import NodeError
         from services.vpn.errors import VpnError
         from viscript.signal.errors import SignalError
 
         try:
             return super().invoke(ctx)
-        except (SettingsError, VpnError, KernelError, SignalError) as error:
+        except (SettingsError, VpnError, KernelError, NodeError, SignalError) as error:
             print(f"meshnet-vpn-client: {error}", file=sys.stderr)
             sys.exit(1)
 

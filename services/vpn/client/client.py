@@ -192,7 +192,7 @@ class Client:
             await asyncio.sleep(MEND_S)
             try:
                 await self._machine.mend()
-            except (KernelError, VpnError) as error:
+            except (KernelError, VpnError, NodeError, OSError) as error:
                 self._note(str(error))
 
     async def _watch_uplink(self) -> None:

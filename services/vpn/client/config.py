@@ -32,6 +32,9 @@ from services.vpn.kill_switch.rules import Exceptions
 IpNetwork = IPv4Network | IPv6Network
 
 MOST_NETWORKS = 4096
+IMAGE_DEFAULTS = Path("/usr/lib/skywire/vpn-client.yaml")
+"""What a board's image says, also to a command by hand that names no file."""
+
 LAN = tuple(
     map(
         ip_network,
@@ -166,7 +169,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_config(path: Path | None, defaults: Path | None = None) -> Config:
-    """What the files say: `defaults`, over it the one that was named, else the usual one. Raises SettingsError."""
+    """What the files say: `defaults`, or the image's; over it the one that was named, else the usual one. Raises
+    SettingsError.
+    """
+    if defaults is None and IMAGE_DEFAULTS.exists():
+        defaults = IMAGE_DEFAULTS
     if path is None and defaults is None and not usual_config().exists():
         return Config()
     try:

@@ -24,7 +24,7 @@ from services.vpn.server.forwarding import Switches, needed
 
 log = logging.getLogger(__name__)
 
-REVERSE_PATH = "reverse-path"
+KEPT, REVERSE_PATH = "kept", "reverse-path"
 TUNNEL = "sky0"
 
 
@@ -132,6 +132,8 @@ class Machine:
 
     def _put_back(self) -> None:
         """What was switched in the kernel for all programs; a killed client's too."""
+        if not (self._config.ram / KEPT).is_dir():
+            return
         ram = self._ram()
         Switches(ram).turn(set())
         before = ram.read(REVERSE_PATH, str)
@@ -140,7 +142,7 @@ class Machine:
             ram.remove(REVERSE_PATH)
 
     def _ram(self) -> Kept:
-        return Kept(self._config.ram / "kept", named_in="vpn-client.yaml")
+        return Kept(self._config.ram / KEPT, named_in="vpn-client.yaml")
 
 
 def load(config: Config) -> Rules:

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from services.node.own import FWMARK
+from services.vpn.kill_switch.rules import Exceptions, rules
 from tests.services.kernel.hosts import ROOT, Host, cable, ip, sweep
 from tests.services.vpn.kill_switch.senders import KNOCK, SAY
 
@@ -44,9 +46,29 @@ class Pair:
         config.write_text(json.dumps({"card": str(self.folder / "card"), **settings}))
         return self.own.run(*PROGRAM, words[0], "--config", str(config), *words[1:], ok=ok)
 
+    def load(self, **told: object) -> None:
+        """The rules by themselves, as the client loads them."""
+        self._load(rules(Exceptions(**told)).text)  # type: ignore[arg-type]
+
+    def _load(self, text: str) -> None:
+        file = self.folder / "rules.nft"
+        file.write_text(text)
+        self.own.run("nft", "-f", str(file))
+
+    def unload(self) -> None:
+        self._load("table inet skywire_kill {}\ndelete table inet skywire_kill\n")
+        (self.folder / "card" / "kill-switch.json").unlink(missing_ok=True)
+
     def state(self) -> dict[str, object]:
         found: dict[str, object] = json.loads(self.switch("kill-switch", "status", "--json", ok=False))
         return found
+
+    def blocked(self) -> int:
+        listed = json.loads(self.own.run("nft", "-j", "list", "counters", "table", "inet", "skywire_kill"))["nftables"]
+        return int(next(one["counter"]["packets"] for one in listed if "counter" in one))
+
+    def portals(self) -> bool:
+        return "expires" in self.own.run("nft", "list", "set", "inet", "skywire_kill", "portals")
 
     def wait_on(self) -> None:
         deadline = time.monotonic() + 30
@@ -88,11 +110,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 @pytest.fixture
 def on(pair: Pair) -> Iterator[Pair]:
-    pair.switch("kill-switch", "on")
+    pair.load()
     pair.others()
     yield pair
-    pair.switch("kill-switch", "off")
-    assert pair.own.pings("10.0.1.2")
+    pair.unload()
 
 
 def test_nothing_leaves_but_what_an_address_needs(on: Pair) -> None:
@@ -102,9 +123,7 @@ def test_nothing_leaves_but_what_an_address_needs(on: Pair) -> None:
         on.sends(SAY, address, "53", "0")
     on.sends(SAY, "255.255.255.255", "5353", "0")
     assert on.others() == 0
-    state = on.state()
-    assert state["is_on"]
-    assert int(str(state["blocked"])) >= 10
+    assert on.blocked() >= 10
 
 
 def test_the_nodes_mark_and_loopback_pass(on: Pair) -> None:
@@ -122,11 +141,14 @@ def test_dhcp_passes(on: Pair) -> None:
 def test_the_same_rules_again_change_nothing(on: Pair) -> None:
     on.own.pings_in_vain("10.0.1.2")
     before = on.state()
+    assert before["is_on"]
+    assert int(str(before["blocked"])) > 0
     on.switch("kill-switch", "on")
     assert on.state() == before
 
 
 def test_it_is_there_again_after_the_power_was_off(on: Pair) -> None:
+    on.switch("kill-switch", "on")
     on.own.run("nft", "flush", "ruleset")
     assert on.own.pings("10.0.1.2")
     on.switch("kill-switch", "restore")
@@ -153,7 +175,8 @@ def test_a_way_out_is_no_gateway(pair: Pair) -> None:
 def test_a_client_without_a_tunnel_mends_it(pair: Pair) -> None:
     """Somebody flushes all rules while there is not even a node."""
     config = pair.folder / "run.yaml"
-    config.write_text(json.dumps({"ram": str(pair.folder / "ram"), "card": str(pair.folder / "card")}))
+    places = {name: str(pair.folder / name) for name in ("ram", "card", "node")}
+    config.write_text(json.dumps(places))
     running = subprocess.Popen([*pair.own.inside(), *PROGRAM, "run", "--config", str(config)])
     try:
         pair.wait_on()
@@ -177,8 +200,8 @@ def test_a_packet_that_is_rerouted_is_seen_where_it_leaves(on: Pair) -> None:
     try:
         on.sends(SAY, "10.0.1.2", "9", "0")
         assert on.others() == 0
-        assert int(str(on.state()["blocked"])) > 0
-        on.switch("kill-switch", "off")
+        assert on.blocked() > 0
+        on.unload()
         on.sends(SAY, "10.0.1.2", "9", "0")
         assert on.others() == 1
     finally:
@@ -188,7 +211,7 @@ def test_a_packet_that_is_rerouted_is_seen_where_it_leaves(on: Pair) -> None:
 
 
 def test_what_is_told_passes_but_not_its_resolvers(pair: Pair) -> None:
-    pair.switch("kill-switch", "on", exclude=["10.0.1.0/24"])
+    pair.load(open_networks=(ip_network("10.0.1.0/24"),))
     try:
         pair.others()
         assert pair.own.pings("10.0.1.2")
@@ -198,26 +221,26 @@ def test_what_is_told_passes_but_not_its_resolvers(pair: Pair) -> None:
         assert not pair.sends(KNOCK, "10.0.1.2", "853", "tcp", "0")
         assert pair.others() == 0
     finally:
-        pair.switch("kill-switch", "off")
+        pair.unload()
 
 
 def test_only_what_is_listed_is_kept_in(pair: Pair) -> None:
-    pair.switch("kill-switch", "on", only=["fd00::/64"])
+    pair.load(held=(ip_network("fd00::/64"),))
     try:
         assert pair.own.pings("10.0.1.2")
         pair.own.pings_in_vain("fd00::2")
     finally:
-        pair.switch("kill-switch", "off")
+        pair.unload()
 
 
 def test_answers_of_a_port_may_leave(pair: Pair) -> None:
     listening = pair.own.popen("-c", LISTEN, "2222")
     try:
-        for reachable, comes in ((["tcp/2222"], True), ([], False)):
-            pair.switch("kill-switch", "on", reachable=reachable)
+        for reachable, comes in (((("tcp", 2222),), True), ((), False)):
+            pair.load(reachable=reachable)
             assert pair.other.python("-c", KNOCK, "10.0.1.1", "2222", "tcp", "0") is comes
     finally:
-        pair.switch("kill-switch", "off")
+        pair.unload()
         listening.kill()
         listening.communicate()
 
@@ -232,7 +255,7 @@ def test_one_program_passes_for_its_time(on: Pair) -> None:
         timeout=30,
     )
     assert done.returncode == 0, done.stderr
-    assert on.state()["portals"] == []
+    assert not on.portals()
     on.own.pings_in_vain("10.0.1.2")
 
 
@@ -240,11 +263,11 @@ def test_a_portal_whose_starter_is_killed_closes_by_itself(on: Pair) -> None:
     words = [*on.own.inside(), *PROGRAM, "portal", "--for", "2s", "--", "sleep", "30"]
     started = subprocess.Popen(words)
     deadline = time.monotonic() + 20
-    while not on.state()["portals"]:
+    while not on.portals():
         assert time.monotonic() < deadline
     started.kill()
     started.wait()
-    while on.state()["portals"]:
+    while on.portals():
         assert time.monotonic() < deadline
 
 
