@@ -43,6 +43,9 @@ class Book:
     def owners(self) -> tuple[str, ...]:
         return tuple(self._held)
 
+    def holds(self, owner: str) -> bool:
+        return owner in self._held
+
     def wanted(self, key: Key) -> Fact | None:
         """What all owners together want of it."""
         return self._wanted.get(key)

@@ -51,6 +51,8 @@ OTHERS_TURN_S = 6.0
 """So long is waited for the session of one who opened at the same time."""
 
 FILE = "session-"
+WAYS_HOME = ("manager", "member")
+"""Owners of the same peer, which joining renews."""
 
 Handler = Callable[[Order], Coroutine[object, object, Reply]]
 Follower = Callable[[NodeId], Coroutine[object, object, None]]
@@ -281,7 +283,7 @@ class Sessions:
 
     async def _begin(self, session: Session, *, keeps: bool = False) -> None:
         """In the place of what there was. A session that begins anew forgets its keys at both ends: a peer whose clock
-        went back is not heard otherwise.
+        went back is not heard otherwise. But not those of the way home, on which the answer comes.
         """
         old = self._sessions.get(session.node_id)
         await self._unsteer(session.node_id)
@@ -290,7 +292,8 @@ class Sessions:
             await self._forget(session.node_id)
             raise SessionError(f"the kernel refused the session: {report.failed[0].reason}")
         if old is not None and not keeps:
-            await self._book.renew(Peer(SESSIONS, session_key(session.node_id)).key)
+            if not any(self._book.holds(f"{kind}:{session.node_id}") for kind in WAYS_HOME):
+                await self._book.renew(Peer(SESSIONS, session_key(session.node_id)).key)
             left = tuple(route for route in old.routes if route not in session.routes)
             if old.is_initiator and left:
                 self._spawn(self._opener.close(left))
