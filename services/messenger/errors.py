@@ -29,7 +29,14 @@ class AskedWronglyError(MessengerError):
     """What was asked names something that is not there, or cannot be."""
 
 
-class WireError(MessengerError):
+class FromPeersError(MessengerError):
+    """The text may repeat what a peer sent, and does so harmlessly to a terminal."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text if text.isprintable() else ascii(text)[1:-1])
+
+
+class WireError(FromPeersError):
     """A peer sent what is no frame, no word, or too much; its connection ends with this sentence."""
 
 
@@ -37,11 +44,11 @@ class StoreError(MessengerError):
     """What is kept on the disk cannot be read or written; the text says what mends it."""
 
 
-class PeerKeyError(MessengerError):
+class PeerKeyError(FromPeersError):
     """A messenger's key is missing, or is not vouched for by its node."""
 
 
-class NotTakenError(MessengerError):
+class NotTakenError(FromPeersError):
     """What a peer posted is refused, with the sentence that it is told."""
 
     def __init__(self, why: str, *, again: bool = False) -> None:

@@ -83,8 +83,8 @@ def send(change: Change, number: int, to: Sequence[NodeId], body: Body) -> None:
         if is_group:
             change.run("INSERT INTO receipts (message, peer, state) VALUES (?, ?, 'waiting')", (number, peer))
     if not to:  # a group of nobody else
-        _arrived_everywhere(change, number)
-        change.run("UPDATE messages SET state = 'delivered' WHERE number = ?", (number,))
+        (locked,) = change.one("SELECT locked FROM messages WHERE number = ?", number)
+        _open(change, number, "delivered", "", locked)
     tell_came(change, number)
 
 
@@ -120,19 +120,31 @@ def body_of(change: Change, message: int) -> Body | None:
 
 
 def progress(change: Change, message: int, peer: NodeId, state: State, why: str = "") -> None:
-    """How far a message of one's own has come at that peer."""
-    row = change.one("SELECT conversation, state, locked IS NOT NULL FROM messages WHERE number = ?", message)
+    """How far a message of one's own has come at that peer. Once no copy waits any more, it can be searched."""
+    row = change.one("SELECT conversation, state, locked FROM messages WHERE number = ?", message)
     if row is None:
         return
-    conversation, old, is_locked = row
-    if conversation.startswith(GROUP):
+    conversation, old, locked = row
+    is_group = conversation.startswith(GROUP)
+    if is_group:
         new = _receipt(change, message, peer, state)
+        waits = change.one("SELECT 1 FROM outbox WHERE message = ? LIMIT 1", message) is not None
     else:
         new = "failed" if state == "failed" and old in {"waiting", "boxed"} else later(old, state)
-    if is_locked and not change.one("SELECT 1 FROM outbox WHERE message = ? LIMIT 1", message):
-        _arrived_everywhere(change, message)
-    change.run("UPDATE messages SET state = ?, why = ? WHERE number = ?", (new, why, message))
+        waits = new in {"waiting", "boxed"}
+    if locked is None or waits:
+        change.run("UPDATE messages SET state = ?, why = ? WHERE number = ?", (new, why, message))
+    else:
+        _open(change, message, new, why, locked)
     tell_changed(change, message)
+
+
+def _open(change: Change, message: int, state: State, why: str, locked: bytes) -> None:
+    text = change.own.keys.locker.read(locked)
+    change.run(
+        "UPDATE messages SET state = ?, why = ?, text = ?, locked = NULL WHERE number = ?", (state, why, text, message)
+    )
+    change.run("INSERT INTO words (rowid, text) VALUES (?, ?)", (message, text))
 
 
 def _receipt(change: Change, message: int, peer: NodeId, state: State) -> State:
@@ -143,20 +155,18 @@ def _receipt(change: Change, message: int, peer: NodeId, state: State) -> State:
     return least(rows.values())
 
 
-def _arrived_everywhere(change: Change, message: int) -> None:
-    """No copy waits any more: from now on it can be searched."""
-    (locked,) = change.one("SELECT locked FROM messages WHERE number = ?", message)
-    text = change.own.keys.locker.read(locked)
-    change.run("UPDATE messages SET text = ?, locked = NULL WHERE number = ?", (text, message))
-    change.run("INSERT INTO words (rowid, text) VALUES (?, ?)", (message, text))
-
-
 def seen_by(change: Change, peer: NodeId, seen: Seen) -> None:
-    conversation = f"{GROUP}{seen.conversation}" if seen.conversation else peer
-    rows = change.all(
-        "SELECT number FROM messages WHERE conversation = ? AND sequence <= ? AND state = 'delivered' AND is_mine",
-        *(conversation, seen.upto),
-    )
+    if seen.conversation:
+        rows = change.all(
+            "SELECT message FROM receipts JOIN messages ON number = message WHERE peer = ? "
+            "AND receipts.state = 'delivered' AND conversation = ? AND sequence <= ?",
+            *(peer, GROUP + seen.conversation, seen.upto),
+        )
+    else:
+        rows = change.all(
+            "SELECT number FROM messages WHERE conversation = ? AND sequence <= ? AND state = 'delivered' AND is_mine",
+            *(peer, seen.upto),
+        )
     for (number,) in rows:
         progress(change, number, peer, "read")
 

@@ -46,6 +46,7 @@ STEPS = (
     CREATE TABLE receipts (
       message INTEGER NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (message, peer)
     ) WITHOUT ROWID;
+    CREATE INDEX receipts_unseen ON receipts (peer) WHERE state = 'delivered';
     """,
     """
     CREATE TABLE files (

@@ -15,8 +15,10 @@ from services.messenger.api_words import (
     LeaveGroup,
     MakeGroup,
     Message,
+    Messages,
     Read,
     RemoveMember,
+    Search,
 )
 from services.messenger.change import Change
 from services.messenger.crypto import group_id, read_group
@@ -57,6 +59,31 @@ def test_all_hear_and_receipts_are_counted(tmp_path: Path) -> None:
         await alice.ask(Read("#hut", (await alice.wait_text("who is there?")).number), Done)
         await bob.wait_state(sent, "read")
         assert await bob.texts(alice) == [], "a group is no conversation of two"
+
+    in_town(tmp_path, story, "alice", "bob", "carol")
+
+
+def test_one_who_is_away_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    """The message waits as a whole, and may not be searched yet; that Carol read it is told all the same."""
+
+    async def story(town: Town) -> None:
+        alice, bob, carol = (town.people[name] for name in ("alice", "bob", "carol"))
+        await make(alice, "hut", bob, carol)
+        await bob.stop()
+        sent = await alice.send("#hut", "who is awake?")
+        came = await carol.wait_text("who is awake?")
+        await carol.ask(Read("#hut", came.number), Done)
+
+        def carol_read(event: object) -> bool:
+            message: Message | None = getattr(event, "message", None)
+            return message is not None and {r.node_id: r.state for r in message.receipts}.get(carol.id) == "read"
+
+        event = await alice.wait(carol_read, since=sent.number - 1)
+        assert event.message.state == "waiting"  # type: ignore[union-attr]
+        assert b"awake" not in b"".join(p.read_bytes() for p in alice.config.card.glob("messages.db*"))
+        await bob.start()
+        await alice.wait_state(sent, "delivered")
+        assert len((await alice.ask(Search("awake"), Messages)).messages) == 1
 
     in_town(tmp_path, story, "alice", "bob", "carol")
 

@@ -110,8 +110,9 @@ def check_noise(data: bytes) -> None:
         assert said.isprintable()
         assert len(said) < 1000
     for take in (read_group, lambda item: KEYS.unseal(item, ME)):
-        with pytest.raises((WireError, PeerKeyError)):
+        with pytest.raises((WireError, PeerKeyError)) as raised:
             take(data)
+        assert str(raised.value).isprintable()
 
 
 KEYS = Keys(new_seed())
