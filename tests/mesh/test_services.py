@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.laboratory.model import By, Ready
+from tests.laboratory.host import TREE
 from tests.mesh.beyond import megabytes
 from tests.mesh.conftest import check_lab
 from tests.mesh.talk import Person
@@ -75,6 +76,14 @@ def curl_through_socks(sites: Sites) -> str:
     refused = sites.curl(*SOCKS, "http://192.168.2.4/", check=False)
     assert refused.startswith("curl: 97"), refused
     return f"--socks5 IPv4 and IPv6, --proxy CONNECT; a private address of the exit's LAN: {refused}"
+
+
+def udp_through_socks(sites: Sites) -> str:
+    """A question to the name server beyond, which nobody on the laptop's side reaches."""
+    words = ["python", "-m", "tests.services.socks.dns_by_udp", "1080", WEB4, NAME]
+    told = sites.laptop.run(words, PYTHONPATH=str(TREE)).stdout.strip()
+    assert told == WEB4, told
+    return f"{NAME} by UDP ASSOCIATE from {WEB4} port 53: {told}"
 
 
 def relay_dies_under_a_download(sites: Sites, words: tuple[str, ...] = ()) -> str:
@@ -230,6 +239,7 @@ def test_only_the_west_reaches_the_web_server(sites: Sites) -> None:
 def test_socks(sites: Sites) -> None:
     start_socks(sites)
     curl_through_socks(sites)
+    udp_through_socks(sites)
     directory_shows_it(sites)
     relay_dies_under_a_download(sites, SOCKS)
 

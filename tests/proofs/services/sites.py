@@ -22,6 +22,7 @@ SCENES: dict[str, Callable[[Sites], str]] = {
     "a web server beyond the west is reached from there, and not from the laptop": scenes.only_the_west_reaches_it,
     "curl through SOCKS: the name is resolved at the exit": scenes.start_socks,
     "curl: SOCKS5 to IPv4 and IPv6, HTTP CONNECT; a private address is refused": scenes.curl_through_socks,
+    "a name server beyond is asked by UDP through SOCKS": scenes.udp_through_socks,
     "the app tracker shows the SOCKS server of the other site, by type": scenes.directory_shows_it,
     "a download through SOCKS is whole though its relay lost power": partial(
         scenes.relay_dies_under_a_download, words=scenes.SOCKS
