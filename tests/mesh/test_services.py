@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.laboratory.model import By, Ready
 from tests.laboratory.host import TREE
+from tests.laboratory.model import By, Ready
 from tests.mesh.beyond import megabytes
 from tests.mesh.conftest import check_lab
 from tests.mesh.talk import Person
