@@ -166,8 +166,12 @@ class Desk:
     def _find(self, name: str, of: str) -> asks.Found:
         """Here first, then what other clusters offer."""
         here = found_words(self._directory.find(name, of))
-        known = [one for one in self._peers.imports(name, of) if one.service.node_id not in self._registry.nodes]
-        there = known[: MOST_FOUND - len(here)]
+        known = {
+            (one.service.node_id, one.service.name): one
+            for one in reversed(self._peers.imports(name, of))
+            if one.service.node_id not in self._registry.nodes
+        }
+        there = [*reversed(known.values())][: MOST_FOUND - len(here)]
         clusters = {str(one.service.node_id): one.cluster for one in there}
         return asks.Found((*here, *(one.words.signed for one in there)), clusters)
 

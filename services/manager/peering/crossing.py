@@ -47,6 +47,7 @@ from services.manager.signed import read
 log = logging.getLogger(__name__)
 
 FOUND_FOR_S, MOST_FOUND = 20.0, 1024
+MOST_ASKED = 3
 PER_S, BURST = 10.0, 200
 """Sessions that a peer may ask for."""
 
@@ -113,12 +114,18 @@ class Crossing:
     # our nodes to theirs
 
     def is_abroad(self, responder: NodeId, service: str) -> bool:
-        return responder not in self._registry.nodes and self._peers.cluster_of(responder, service) is not None
+        return responder not in self._registry.nodes and bool(self._peers.clusters_of(responder, service))
 
     async def begin(self, initiator: NodeId, begin: Begin) -> Crossed:
-        peer = self._peers.cluster_of(begin.responder, begin.service)
-        if peer is None:
-            raise RefusedError(f"node '{begin.responder}' is not in this network, and no peer offers its service")
+        refused = RefusedError(f"node '{begin.responder}' is not in this network, and no peer offers its service")
+        for peer in self._peers.clusters_of(begin.responder, begin.service)[:MOST_ASKED]:
+            try:
+                return await self._begin_by(peer, initiator, begin)
+            except RefusedError as error:  # another may repeat what this one's node has signed
+                refused = error
+        raise refused
+
+    async def _begin_by(self, peer: Peer, initiator: NodeId, begin: Begin) -> Crossed:
         try:
             link = self._link(peer)
             mine, theirs = halves.split_beside(begin.beside, peer.border, peer.manager_id)

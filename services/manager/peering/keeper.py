@@ -261,7 +261,7 @@ class Keeper:
         peer = self._peers.all.get(peer.manager_id, peer)
         called = {node_id: name for name, node_id in sorted(self._registry.names.items(), reverse=True)}
         offers = [one for one in self._directory.find() if peer.exports.allows(one.service.name, one.service.node_id)]
-        services = tuple(Import(one.signed, called.get(one.service.node_id, "")) for one in offers[: said.MAX_SERVICES])
+        services = said.fitting(Import(one.signed, called.get(one.service.node_id, "")) for one in offers)
         return said.Say(services, self._crossings.routes(peer, begun_there=False), self._own_record())
 
     def _own_record(self) -> bytes:

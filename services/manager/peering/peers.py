@@ -89,9 +89,9 @@ class Peers:
         ]
         return sorted(wanted, key=lambda one: (one.service.name, one.cluster, one.service.node_id))
 
-    def cluster_of(self, node_id: NodeId, service: str) -> Peer | None:
-        """By which peer that service of that node is reached."""
-        return next((self.all[one.cluster] for one in self.imports(service, node_id)), None)
+    def clusters_of(self, node_id: NodeId, service: str) -> list[Peer]:
+        """Who says that they have that service of that node; all but one of them say it wrongly."""
+        return [self.all[one.cluster] for one in self.imports(service, node_id)]
 
     def named(self, name: str) -> NodeId | None:
         """`NAME.CLUSTER`: whom that cluster vouches for, under the name that it has here."""

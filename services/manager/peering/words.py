@@ -12,6 +12,8 @@ manager vouches for is signed besides, since the responder checks it itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from services.keys import Identity, NodeId
@@ -26,6 +28,9 @@ from services.manager.signed import decode, read, sign
 PORT = 4223
 MAX_LINE = 512 * 1024
 MAX_SERVICES, MAX_CROSSING = 256, 4096
+MAX_SAID = 256 * 1024
+"""Bytes of services, before they are written in base64; beside them is room for the routes."""
+
 VOUCH = "skywire member of a peered cluster"
 """The purpose of a manager's signature over a Vouch."""
 
@@ -143,6 +148,17 @@ def read_answer(line: bytes) -> Answer:
     if isinstance(answer, Found) and (len(answer.challenge) != CHALLENGE_BYTES or len(answer.halves) > MAX_ROUTES):
         raise WordsError("what a peer found: no challenge, or too many ways")
     return answer
+
+
+def fitting(services: Iterable[Import]) -> tuple[Import, ...]:
+    """As many as one line holds."""
+    found, size = list[Import](), 0
+    for one in services:
+        size += len(one.signed)
+        if len(found) == MAX_SERVICES or size > MAX_SAID:
+            break
+        found.append(one)
+    return tuple(found)
 
 
 def read_lay(lay: Lay) -> SessionRequest:

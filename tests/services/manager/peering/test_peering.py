@@ -19,7 +19,7 @@ from services.manager.manager import Manager
 from services.manager.peering import crossings, decisions, keeper, line
 from services.manager.peering import words as said
 from services.manager.peering.doorway import knock
-from services.manager.peering.model import Exports
+from services.manager.peering.model import Exports, Peer
 from services.manager.record import make_record, sign_record
 from services.manager.routes.model import Link
 from services.manager.routes.policy import Policy
@@ -240,6 +240,7 @@ def test_what_crosses_the_border(tmp_path: Path) -> None:
             await two.peer("web", "mail")
             await found_with_its_cluster(two)
             await a_session(two)
+            await repeated_by_another(two)
             await what_is_refused(two)
             await strangers(two)
             await routes_that_one_side_lost(two)
@@ -279,6 +280,20 @@ async def a_session(two: Clusters) -> None:
     assert (row(a).routes, row(b).routes) == (1, 1)  # type: ignore[union-attr]
     assert await x.ask(asks.Close((route,))) == asks.Done()
     await until(lambda: not x.labels and not y.labels and not b.book.labels, "both halves are taken back")
+
+
+async def repeated_by_another(two: Clusters) -> None:
+    """Who is peered too, and offers what it heard of B: B's node is reached all the same."""
+    a = two.a
+    liar = Identity(new_seed())
+    while liar.node_id > two.b.me:  # which would be asked later
+        liar = Identity(new_seed())
+    (known,) = a.peers.imports("web")
+    a.peers.note(Peer(liar.node_id, Identity(new_seed()).node_id, "peered", 1, record=record_of(liar)), liar.node_id)
+    await a.engine.store.put_import(liar.node_id, known.words)
+    await until(lambda: len(a.peers.imports("web")) == 2, "both offer it")
+    assert isinstance(await two.begin(), asks.Begun)
+    a.peers.note(None, liar.node_id)
 
 
 async def what_is_refused(two: Clusters) -> None:

@@ -139,6 +139,17 @@ def test_too_many_exports() -> None:
         make_exports((f"s{number}" for number in range(65)), find, relays=False)
 
 
+def test_what_is_said_fits_a_line() -> None:
+    """The most routes, and more services with long lists than there is room for."""
+    open_to = tuple(f"cluster:{Identity(new_seed()).node_id}" for _ in range(64))
+    signed = sign(B, SERVICE, Service(B.node_id, "x" * 63, 65535, 1 << 62, open_to))
+    services = said.fitting(Import(signed, "depot") for _ in range(1000))
+    assert 20 < len(services) < said.MAX_SERVICES
+    line = msgspec.json.encode(said.Say(services, (ROUTES[0],) * said.MAX_CROSSING, bytes(2048)))
+    assert len(line) <= said.MAX_LINE
+    assert len(said.fitting(Import(b"short") for _ in range(1000))) == said.MAX_SERVICES
+
+
 @given(st.text(max_size=80))
 def test_fuzz_exports(text: str) -> None:
     try:
