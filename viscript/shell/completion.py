@@ -38,7 +38,7 @@ SERVICES: dict[Word, Callable[[], Choices]] = {
     Word.FILE: messenger.files,
     Word.PEER: manager.peers,
 }
-VALUED_FLAGS = frozenset({"-n", "--at"})
+VALUED_FLAGS = frozenset({"-n", "--at", "--export", "--name"})
 MOST_FILES = 200
 
 

@@ -22,6 +22,7 @@ from tests.services.messenger.desk import ALICE, ME, Desk, desk_in_a_thread
 from tests.viscript.daemon import ROOT
 from tests.viscript.shell.terminal import Terminal
 from viscript.api.client import ApiClient
+from viscript.shell.commands.peer import Terms, read_terms
 from viscript.shell.completion import Names
 from viscript.shell.run import run_words
 
@@ -90,6 +91,8 @@ def test_a_board_without_a_messenger_says_what_to_do(
         (["files", "accept", "x"], "no file 'x' (see: files)"),
         (["peer"], "peer takes a manager's id"),
         (["peer", "--at"], "peer takes a manager's id"),
+        (["peer", "31ab", "--at", "a", "--at", "b"], "peer takes a manager's id"),
+        (["peers", "accept"], "peers takes nothing, or"),
         (["peers", "eat", "x"], "peers takes nothing, or"),
         (["unpeer"], "unpeer takes a manager's id"),
     ],
@@ -177,6 +180,12 @@ def test_names_and_files_complete(shell: Shell, tmp_path: Path, monkeypatch: pyt
     assert offers("unpeer ") == []
 
 
+def test_what_is_given_to_another_cluster_is_read() -> None:
+    words = ["31ab", "--export", "vpn", "--at", "h:1", "--export", "socks", "--name", "bee"]
+    assert read_terms(words, "") == Terms("31ab", "h:1", ("vpn", "socks"), "bee")
+    assert read_terms(["31ab"], "") == Terms("31ab", exports=None)
+
+
 def test_a_live_chat(shell: Shell, tmp_path: Path) -> None:
     shell.desk.names = {ALICE: "alice"}
     shell.there(lambda: shell.desk.write_down("before", mine=False))
@@ -187,11 +196,9 @@ def test_a_live_chat(shell: Shell, tmp_path: Path) -> None:
         assert shell.desk.messages[0].state == "read"
         terminal.type("I am at the door\r")
         terminal.wait_for("me: I am at the door")
-        terminal.wait_for("your last message: waiting")
         shell.there(lambda: shell.desk.change(2, "read"))
         terminal.wait_for("read")
         terminal.type("half a li")
-        terminal.wait_for("half a li")
         shell.there(lambda: shell.desk.write_down("wait\x1b]0;x\x07", mine=False))
         assert "\x1b]0;x" not in terminal.wait_for("alice: wait")
         terminal.type("ne\r")

@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from viscript.errors import UsageError
+from viscript.shell.commands.peer import read_terms
 from viscript.shell.model import Answer, Command, Talk, Word
 from viscript.shell.render import line
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from services.manager.api_words import PeerRow, Peers
 
 
+USAGE = "peers takes nothing, or 'peers accept <id> [--export vpn] [--name bee]', or 'peers refuse <id>'"
 COLUMNS = 80
 SHORT = 12
 
@@ -21,13 +23,11 @@ def talk(_talk: Talk, words: list[str]) -> Answer:
     from services.manager.api_words import AnswerPeer, Done, GetPeers, Peers  # noqa: PLC0415 (only when asked)
     from viscript.shell import manager  # noqa: PLC0415
 
-    match words:
-        case []:
-            pass
-        case [("accept" | "refuse"), manager_id]:
-            manager.ask(AnswerPeer(manager_id, accept=words[0] == "accept"), Done)
-        case _:
-            raise UsageError("peers takes nothing, or 'peers accept <id>', 'peers refuse <id>'")
+    if words and words[0] in {"accept", "refuse"}:
+        terms = read_terms(words[1:], USAGE)
+        manager.ask(AnswerPeer(terms.manager_id, words[0] == "accept", terms.exports, name=terms.name), Done)
+    elif words:
+        raise UsageError(USAGE)
     found = manager.ask(GetPeers(), Peers)
     return show(found)
 
@@ -45,7 +45,9 @@ def _explain(peer: PeerRow) -> list[str]:
     """What to do about it, or why it is so."""
     begin = peer.manager_id[:SHORT]
     if peer.stage == "asks":
-        return [f"{peer.name or begin} wants to peer: 'peers accept {begin}' or 'peers refuse {begin}'"]
+        return wrap(
+            f"{peer.name or begin} asks to peer: peers accept {begin} [--export vpn], or peers refuse {begin}", COLUMNS
+        )
     return wrap(f"{peer.name or begin}: {line(peer.why)}", COLUMNS) if peer.why and not peer.works else []
 
 
@@ -67,4 +69,5 @@ COMMAND = Command(
     "peers accept 31ab…",
     talk=talk,
     words=(Word.PEER_ACT, Word.PEER),
+    flags=("--export", "--name"),
 )
