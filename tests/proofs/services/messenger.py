@@ -188,7 +188,8 @@ def from_shell_to_shell(boards: Boards) -> str:
     assert seen[1].endswith(": I am at the door"), seen
     boards.shell("b", "inbox", "a")
     boards.wait_state("a", "I am at the door", "read")
-    return f"a: msg b … -> {told}; b: inbox -> {' / '.join(seen)}; then at a: {boards.shell('a', 'inbox', 'b')[-20:]}"
+    shown = boards.shell("a", "inbox", "b").splitlines()[-1].split()
+    return f"a: msg b … -> {told}; b: inbox -> {' / '.join(seen)}; then at a: {' '.join(shown)}"
 
 
 def once_though_cut(boards: Boards) -> str:
@@ -290,8 +291,8 @@ def file_resumed(boards: Boards) -> str:
     for left, right in ("ab", "ac", "bc"):
         boards.world.lab.cable(left, right).rate(0)
     return (
-        f"{FILE_BYTES / 1e6:.0f} MB, killed -9: {', '.join(killed)}; the same SHA-256 there; {over_cables / 1e6:.1f} MB "
-        "over b's cables in all"
+        f"{FILE_BYTES / 1e6:.0f} MB, killed -9: {', '.join(killed)}; the same SHA-256 there; "
+        f"{over_cables / 1e6:.1f} MB over b's cables in all"
     )
 
 
