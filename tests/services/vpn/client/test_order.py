@@ -21,6 +21,14 @@ def test_one_that_died_is_last_for_a_while() -> None:
     assert order.sort(SERVERS, 100 + OUT_S) == list(SERVERS)
 
 
+def test_one_that_says_when_to_ask_again_is_asked_again() -> None:
+    """Its addresses moved, or it starts again: another server would cut every connection."""
+    order = Order()
+    order.worked(SERVERS[1])
+    order.failed(SERVERS[1], 100, out_s=0)
+    assert order.sort(SERVERS, 100)[0] == SERVERS[1]
+
+
 def test_pauses_grow_until_one_works() -> None:
     order = Order()
     pauses = [order.pause_s() for _ in range(10)]
