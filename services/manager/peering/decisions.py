@@ -231,7 +231,7 @@ class Decisions:
                 await self._put(heard, "peered")
                 return heard
             return peer
-        if peer is not None and stage == "asked":
+        if peer is not None and (stage == "asked" or (stage == "refused" and not peer.by_us)):  # our wish stands
             log.info("cluster '%s' wants to peer too", by)
             await self._put(replace(heard, at=peer.at), "peered")
             return self._peers.all[by]

@@ -192,6 +192,10 @@ async def asked_and_refused(two: Clusters) -> None:
     await decide(a, api.Peer(b.me, f"127.0.0.1:{b.door.port}", ()))
     await until(lambda: stage(a, b) == "refused", "it asks in vain")
     assert stage(b, a) == "refused"
+    await decide(b, api.AnswerPeer(a.me, True, ()))
+    await until(lambda: works(a) and works(b), "they think better of it")
+    await decide(a, api.Unpeer(b.me))
+    await until(lambda: stage(b, a) == "ended", "it is told")
 
 
 async def wanted_by_both(two: Clusters) -> None:
