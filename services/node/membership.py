@@ -8,6 +8,7 @@ clock and learns its address, and the session is made anew.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -54,6 +55,7 @@ class Membership:
         self.admission = ram.read(_FILE, Admission) if places else None
         self._addresses = ManagerAddresses(card)
         self._turn = 0
+        self.on_joined: Callable[[NodeId], Awaitable[None]] = _nobody
 
     async def restore(self) -> None:
         """The sessions with managers that were kept, into the book."""
@@ -102,6 +104,7 @@ class Membership:
         places |= _configured(self.places) | {joined.manager: joined.address}
         admission = read_admission(joined.admitted, places, self._networks)
         had = f"manager:{joined.manager}" in self._book.owners
+        await self.on_joined(joined.manager)
         await self._put_managers(admission)
         if had:  # the manager's node has just forgotten the session
             await self._book.renew(peer_key(joined.manager))
@@ -119,6 +122,10 @@ class Membership:
             if node_id != self._me and node_id in admission.places
         }
         await self._book.set_many({**changes, **facts})
+
+
+async def _nobody(_: NodeId) -> None:
+    """Whose joining nobody follows."""
 
 
 def _configured(places: tuple[ManagerAt, ...]) -> dict[NodeId, IpAddress]:

@@ -121,6 +121,7 @@ class Node:
         register(self.home, self.links, self.labels)
         parts = (self.own, self.kernel, self.book, self.prober, self.links, self.labels, self.home)
         self.ends = Ends(config, identity, ram, *parts, self.troubles, self.measured)
+        self.membership.on_joined = self.ends.sessions.free
         self._own_facts = own_facts(identity, config.rules, config.outside_ports)
 
     async def start(self, signal: SignalClient) -> None:

@@ -15,8 +15,10 @@ import msgspec
 from services.addresses import End, read_route_id, route_address, session_address
 from services.kernel.model import SESSIONS, AllowedIp, Endpoint, Fact, Peer, Route, foreign, granted, outer
 from services.keys import CurveKey, NodeId, session_key
-from services.manager.routes.policy import Policy
+from services.manager.routes.errors import PolicyError
+from services.manager.routes.policy import Policy, combine
 from services.node.config import read_endpoint
+from services.node.errors import SessionError
 from services.node.own import DIRECT_MTU
 from services.node.paths import DIRECT
 
@@ -105,6 +107,18 @@ def read_way_note(note: bytes) -> str | None:
         return None
     route = note[len(_WAY) :][:_ROUTE_BYTES]
     return route.hex() if any(route) else DIRECT
+
+
+def combined(session: Session, policy: Policy) -> Policy:
+    """The session's and another. Raises SessionError where they exclude each other."""
+    try:
+        return combine(session.policy, policy)
+    except PolicyError as error:
+        raise SessionError(f"there is a session with node '{session.node_id}': {error}") from None
+
+
+def told(policy: Policy) -> str:
+    return msgspec.json.encode(policy).decode()
 
 
 def session_facts(me: NodeId, session: Session, probe_port: int) -> list[Fact]:

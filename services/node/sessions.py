@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Coroutine
 from ipaddress import IPv6Address
 from typing import Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from services.addresses import session_address
@@ -26,8 +25,7 @@ from services.keys import Identity, NodeId, session_key
 from services.manager.asks import CHALLENGE, SESSION, ChallengeWanted, Reply, SessionOffer, SessionRequest
 from services.manager.ending import end_tasks
 from services.manager.errors import WordsError
-from services.manager.routes.errors import PolicyError
-from services.manager.routes.policy import Policy, combine
+from services.manager.routes.policy import Policy
 from services.manager.signed import Order, decode
 from services.node.book import Book
 from services.node.config import Config
@@ -40,7 +38,7 @@ from services.node.pilot import Pilot
 from services.node.probes import Prober
 from services.node.responder import Abroad, Responder
 from services.node.services import Publisher
-from services.node.session_words import Session, Way, read_way_note, session_facts
+from services.node.session_words import Session, Way, combined, read_way_note, session_facts, told
 from services.node.troubles import Troubles
 
 log = logging.getLogger(__name__)
@@ -151,7 +149,7 @@ class Sessions:
         async with self._turn(node_id):
             session = self._sessions.get(node_id)
             if session is not None:
-                both = _combined(session, policy)
+                both = combined(session, policy)
                 if both == session.policy:
                     return await self._use(session, service)
                 policy = both
@@ -165,6 +163,15 @@ class Sessions:
             raise SessionError(f"there is no session with node '{node_id[:64]}'")
         async with self._turn(node_id):
             await self._forget(node_id)
+
+    async def free(self, manager: NodeId) -> None:
+        """A session with a manager takes the manager's own packets with it. Where it is dead, it goes: nobody could be
+        asked for another.
+        """
+        pilot = self.pilot(manager)
+        if pilot is not None and all(way.is_down for way in pilot.paths.ways.values()):
+            log.warning("the session with manager '%s' is dead, and in the way: it ends", manager)
+            await self._forget(manager)
 
     async def tidy(self) -> None:
         await self._opener.close_strays({route for session in self.words for route in session.routes})
@@ -188,7 +195,7 @@ class Sessions:
             ways = await self._opener.open(Wish(node_id, service, policy))
         except RefusedError as error:
             session = await self._others(node_id) if OPENS_ITSELF in str(error) else None
-            if session is None or _combined(session, policy) != session.policy:
+            if session is None or combined(session, policy) != session.policy:
                 raise
             return session
         finally:
@@ -241,8 +248,8 @@ class Sessions:
         node_id, old = request.initiator, self._sessions.get(request.initiator)
         if node_id in self._opening and self._me < node_id:
             raise OrderError(f"node '{self._me}' {OPENS_ITSELF}, and has the lower id")
-        if old is not None and old.is_initiator and _combined(old, request.policy) != request.policy:
-            raise OrderError(f"node '{self._me}' wants a stricter policy for this pair: {_told(old.policy)}")
+        if old is not None and old.is_initiator and combined(old, request.policy) != request.policy:
+            raise OrderError(f"node '{self._me}' wants a stricter policy for this pair: {told(old.policy)}")
         if old is None and len(self._sessions) >= MAX_SESSIONS:
             raise OrderError(f"node '{self._me}' has as many sessions as it takes")
         if old is not None and old.is_initiator and request.keeps:
@@ -386,14 +393,3 @@ async def _nobody(_: NodeId) -> None:
 
 def _fars(session: Session | None) -> set[IPv6Address]:
     return {session.far(route) for route in session.routes} if session is not None else set()
-
-
-def _combined(session: Session, policy: Policy) -> Policy:
-    try:
-        return combine(session.policy, policy)
-    except PolicyError as error:
-        raise SessionError(f"there is a session with node '{session.node_id}': {error}") from None
-
-
-def _told(policy: Policy) -> str:
-    return msgspec.json.encode(policy).decode()

@@ -16,6 +16,7 @@ from services.manager.routes.policy import Metric, Policy
 from services.node import sessions as module
 from services.node.api_words import Publish
 from services.node.errors import NodeError, RefusedError, SessionError
+from services.node.paths import LOST_IN_A_ROW
 from services.node.session_words import inner_mtu
 from tests.services.node.between import CLUSTER, RELAYS, Manager, Node, run, until
 
@@ -264,6 +265,26 @@ def test_the_expelled_have_no_session(tmp_path: Path) -> None:
                 await handler(other.node_id)
             assert node.sessions.count == 0
             assert node.facts(f"session:{other.node_id}") == set()
+
+    run(tmp_path, test)
+
+
+def test_a_dead_session_with_a_manager_is_not_in_the_way(tmp_path: Path) -> None:
+    """The manager's own packets would go the same dead way, and nobody could be asked for another."""
+
+    async def test(_: Manager, a: Node, b: Node) -> None:
+        await a.sessions.connect(b.node_id, "web", Policy())
+        await a.sessions.free(b.node_id)
+        pilot = a.sessions.pilot(b.node_id)
+        assert pilot is not None
+        first, *others = pilot.paths.ways.values()
+        for way in others:
+            way.missed = [0.0] * LOST_IN_A_ROW
+        await a.sessions.free(b.node_id)
+        assert a.sessions.count == 1
+        first.missed = [0.0] * LOST_IN_A_ROW
+        await a.sessions.free(b.node_id)
+        assert (a.sessions.count, a.facts(f"session:{b.node_id}")) == (0, set())
 
     run(tmp_path, test)
 
