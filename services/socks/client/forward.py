@@ -96,8 +96,14 @@ class Attempt:
             self._failed(one, f"cannot be reached ({found.name.lower().replace('_', ' ')})")
             return
         way, request = self._way, self._request
-        if request.command is Command.UDP_ASSOCIATE:
-            request = self._open_passage(one, request)
+        try:
+            if request.command is Command.UDP_ASSOCIATE:
+                request = self._open_passage(one, request)
+        except OSError as error:
+            way.room.forget(found.fileno())
+            found.close()
+            self._refuse(Reply.FAILED, f"no socket for UDP: {error.strerror}")
+            return
         talk = ClientTalk(request, way.credentials, pipelined=PIPELINED in one.server.labels)
         asked = Asked(way.room, found, talk, way.reply_s, lambda answer: self._answered(one, asked, answer))
         self._step = asked.cancel

@@ -101,10 +101,10 @@ class Front:
         self._deadline.cancel()
         self.terms.room.forget(self.end.fileno())
         self._end()
-        self.terms.clients.leave(self.client, self.terms.room.now_s)
         left, self.left = self.left, None
         if left is not None:
             left()
+        self.terms.clients.leave(self.client, self.terms.room.now_s)
 
     def _end(self) -> None:
         """What was sent should be read before a reset: bytes of theirs that nobody reads would cause one."""

@@ -5,10 +5,11 @@ somebody else's names.
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
+import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from ipaddress import ip_address
 
 from services.socks.model import IpAddress, Reply, plain
@@ -24,12 +25,16 @@ _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NON
 
 
 class Names:
-    """Made in a running event loop. Nothing is remembered here: whoever resolves for the machine does that."""
+    """Made in a running event loop. Nothing is remembered here: whoever resolves for the machine does that.
+
+    The threads are daemons, since nobody can end a look-up, and the program shall not wait for one when it ends.
+    """
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(THREADS, "names")
+        self._asked: queue.SimpleQueue[tuple[str, Done] | None] = queue.SimpleQueue()
+        self._threads = self._busy = 0
         self._waiting: Counter[object] = Counter()
 
     def resolve(self, name: str, client: object, done: Done) -> None:
@@ -47,23 +52,32 @@ class Names:
                 deadline.cancel()
                 done(found)
 
-        def ended(task: Future[list[IpAddress] | Reply]) -> None:
-            if not task.cancelled():
-                self._loop.call_soon_threadsafe(self._ended, client, answer, task.result())
+        def ended(found: list[IpAddress] | Reply) -> None:
+            self._busy -= 1
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
+            answer(found)
 
         deadline = self._room.later(WITHIN_S, lambda: answer(Reply.TIMED_OUT))
-        self._threads.submit(look_up, name).add_done_callback(ended)
+        self._busy += 1
+        if self._busy > self._threads < THREADS:
+            self._threads += 1
+            threading.Thread(target=self._look_up_all, name="names", daemon=True).start()
+        self._asked.put((name, ended))
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for _ in range(self._threads):
+            self._asked.put(None)
 
-    def _ended(
-        self, client: object, answer: Callable[[list[IpAddress] | Reply], None], found: list[IpAddress] | Reply
-    ) -> None:
-        self._waiting[client] -= 1
-        if not self._waiting[client]:
-            del self._waiting[client]
-        answer(found)
+    def _look_up_all(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            name, ended = asked
+            found = look_up(name)
+            try:
+                self._loop.call_soon_threadsafe(ended, found)
+            except RuntimeError:  # the loop has ended meanwhile
+                return
 
 
 def look_up(name: str) -> list[IpAddress] | Reply:

@@ -81,37 +81,25 @@ def bench(effort: Effort = Effort()) -> list[Figure]:
             for server in servers:
                 load_connections(server, effort.seconds)
         full = {server.name: open_many(server) for server in servers}
-    return [
-        *speeds(ours, chain, peers),
-        Figure(
-            "connections: handshake, a byte, end",
-            f"≥ {round(0.5 * middle(peers[0].connections))} /s",
-            middle(ours.connections),
-            "/s",
-            beside(peers, lambda one: f"{middle(one.connections):.0f} /s"),
-        ),
-        Figure(
-            "CPU for a connection",
-            "",
-            middle(ours.connection_cost) * 1e6,
-            "µs",
-            beside(peers, lambda one: f"{middle(one.connection_cost) * 1e6:.0f} µs"),
-        ),
-        Figure(
-            "memory, idle (RSS)",
-            "≤ 40 MB",
-            idle[ours.name],
-            "MB",
-            beside(peers, lambda one: f"{idle[one.name]:.1f} MB"),
-        ),
-        Figure(
-            f"memory, {OPEN} connections open (RSS)",
-            "≤ 60 MB",
-            full[ours.name],
-            "MB",
-            beside(peers, lambda one: f"{full[one.name]:.1f} MB"),
-        ),
-    ]
+    return [*speeds(ours, chain, peers), *counts(ours, peers), *memory(ours, peers, idle, full)]
+
+
+def counts(ours: Server, peers: list[Server]) -> Iterator[Figure]:
+    yield Figure(
+        "connections: handshake, a byte, end",
+        f"≥ {round(0.5 * middle(peers[0].connections))} /s",
+        middle(ours.connections),
+        "/s",
+        beside(peers, lambda one: f"{middle(one.connections):.0f} /s"),
+    )
+    cost = beside(peers, lambda one: f"{middle(one.connection_cost) * 1e6:.0f} µs")
+    yield Figure("CPU for a connection", "", middle(ours.connection_cost) * 1e6, "µs", cost)
+
+
+def memory(ours: Server, peers: list[Server], idle: dict[str, float], full: dict[str, float]) -> Iterator[Figure]:
+    told = [beside(peers, lambda one, of=of: f"{of[one.name]:.1f} MB") for of in (idle, full)]  # type: ignore[misc]
+    yield Figure("memory, idle (RSS)", "≤ 40 MB", idle[ours.name], "MB", told[0])
+    yield Figure(f"memory, {OPEN} connections open (RSS)", "≤ 60 MB", full[ours.name], "MB", told[1])
 
 
 def speeds(ours: Server, chain: Server, peers: list[Server]) -> Iterator[Figure]:
