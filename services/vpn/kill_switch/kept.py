@@ -26,11 +26,18 @@ def remember(folder: Path, rules: Rules) -> None:
 
 
 def recall(folder: Path) -> Rules | None:
-    """None where it was off. Raises KeptError."""
+    """None where it was off. Whoever loads it may read more files than whoever wrote it: it names none. Raises
+    KeptError.
+    """
     try:
-        return Kept(folder, named_in=NAMED_IN).read(FILE, Rules) if folder.is_dir() else None
+        found = Kept(folder, named_in=NAMED_IN).read(FILE, Rules) if folder.is_dir() else None
     except NodeKeptError as error:
         raise KeptError(str(error)) from None
+    if found is not None and "include" in found.text:
+        raise KeptError(
+            f"'{folder / FILE}.json' is none of ours: remove it, then run: meshnet-vpn-client kill-switch on"
+        )
+    return found
 
 
 def forget(folder: Path) -> None:
