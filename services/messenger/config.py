@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from services.messenger.places import usual_config, usual_folder, usual_socket
+from services.messenger.places import own_socket, usual_config, usual_folder
 from services.settings_file import parse_settings, read_settings
 
 PORT = 4444
@@ -66,7 +66,7 @@ class Group(str):
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card: Path = msgspec.field(default_factory=usual_folder)
-    socket: Path = msgspec.field(default_factory=usual_socket)
+    socket: Path = msgspec.field(default_factory=own_socket)
     group: Group | None = None
     node: Path | None = None
     port: Port = PORT

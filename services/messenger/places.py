@@ -20,11 +20,13 @@ def usual_folder() -> Path:
     return node_places.usual_card().with_name("messenger")
 
 
-def usual_socket() -> Path:
-    """Also MESSENGER_SOCKET, for whoever looks for the messenger; the board's where one's own is not there."""
+def own_socket() -> Path:
+    """Where one's own messenger listens; also MESSENGER_SOCKET."""
     told = os.environ.get(SOCKET_VARIABLE)
-    if told:
-        return Path(told)
-    own = node_places.usual_ram().with_name("messenger") / SOCKET
-    board = node_places.ROOT_RUN / "messenger" / SOCKET
-    return board if board.exists() and not own.exists() else own
+    return Path(told) if told else node_places.usual_ram().with_name("messenger") / SOCKET
+
+
+def usual_socket() -> Path:
+    """For whoever looks for the messenger: the board's where one's own is not there."""
+    own, board = own_socket(), node_places.ROOT_RUN / "messenger" / SOCKET
+    return board if SOCKET_VARIABLE not in os.environ and board.exists() and not own.exists() else own

@@ -16,6 +16,7 @@ MAY_IMPORT_LATE = {
         "services.manager.api_words",
         "services.manager.client",
         "services.manager.errors",
+        "services.manager.places",
         "services.messenger.api_words",
         "services.messenger.chat",
         "services.messenger.errors",

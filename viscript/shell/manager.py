@@ -5,6 +5,8 @@ only when it is asked.
 # ruff: noqa: PLC0415 (a shell whose board has no manager loads nothing of it)
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from viscript.errors import RefusedError, ServiceAwayError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="msgspec.Struct")
 
 START = "start manager"
+BOARD_SOCKET = Path("/run/skywire/manager.sock")
 
 
 def ask(request: msgspec.Struct, kind: type[T]) -> T:
@@ -23,11 +26,20 @@ def ask(request: msgspec.Struct, kind: type[T]) -> T:
     from services.manager.errors import ManagerAwayError, ManagerError
 
     try:
-        return client.ask(request, kind)
+        return client.ask(request, kind, _board_socket())
     except ManagerAwayError as error:
         raise ServiceAwayError(f"{error}\nIs one here, and not started? Try '{START}'.") from None
     except ManagerError as error:
         raise RefusedError(str(error)) from None
+
+
+def _board_socket() -> Path | None:
+    """That of the board, where the person has no manager of their own."""
+    from services.manager.places import SOCKET_VARIABLE, usual_socket
+
+    if SOCKET_VARIABLE in os.environ or usual_socket().exists():
+        return None
+    return BOARD_SOCKET if BOARD_SOCKET.exists() else None
 
 
 def peers() -> list[tuple[str, str]]:
