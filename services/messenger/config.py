@@ -5,6 +5,7 @@ socket: …/messenger.sock          its API; `group: NAME` may ask there, beside
 node: …/node.sock                 the node's API, where it is not the usual one
 port: 4444                        at the session address
 open_to: []                       node ids and cluster:<manager id> who may write here; none means anyone
+policy: {}                        of routes to others; {hops_at_least: 2} shows them no address of this board's
 strangers: allow                  refuse: only contacts, and whom this node wrote to
 mailboxes: true                   lay what waits for others into their mailboxes, where they told of one
 keep_messages: 200000             the oldest go first
@@ -22,6 +23,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from services.manager.routes.policy import Policy
 from services.messenger.places import own_socket, usual_config, usual_folder
 from services.settings_file import parse_settings, read_settings
 
@@ -71,6 +73,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: Path | None = None
     port: Port = PORT
     open_to: tuple[str, ...] = ()
+    policy: Policy = Policy()
     strangers: Literal["allow", "refuse"] = "allow"
     mailboxes: bool = True
     keep_messages: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 200_000

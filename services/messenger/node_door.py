@@ -11,6 +11,7 @@ import msgspec
 
 from services.addresses import session_address
 from services.keys import NodeId
+from services.manager.routes.policy import Policy
 from services.messenger.crypto import PURPOSE
 from services.messenger.errors import AskedWronglyError, UnreachableError
 from services.messenger.switchboard import Place
@@ -35,9 +36,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class NodeDoor:
-    def __init__(self, socket: Path | None, port: int) -> None:
-        """`port`: where messengers listen whose node does not say."""
-        self._socket, self._port = socket, port
+    def __init__(self, socket: Path | None, port: int, policy: Policy) -> None:
+        """`port`: where messengers listen whose node does not say; `policy` of the routes to them."""
+        self._socket, self._port, self._policy = socket, port, policy
 
     async def _ask(self, request: msgspec.Struct, kind: type[T], within_s: float = ASK_WITHIN_S) -> T:
         async with NodeClient(self._socket) as node:
@@ -54,7 +55,7 @@ class NodeDoor:
     async def reach(self, peer: NodeId) -> Place:
         """Raises UnreachableError with the node's reason."""
         try:
-            connected = await self._ask(Connect(peer, SERVICE), Connected, CONNECT_WITHIN_S)
+            connected = await self._ask(Connect(peer, SERVICE, self._policy), Connected, CONNECT_WITHIN_S)
         except (NodeError, OSError) as error:
             raise UnreachableError(f"'{peer}' cannot be reached: {error or 'the node does not answer'}") from None
         return Place(connected.address, connected.port or self._port)

@@ -40,7 +40,7 @@ async def run(config: Config, signal: SignalClient) -> None:
     """Until it is cancelled. Raises StoreError, SeedFileError, ApiError."""
     hide_process()
     sys.setswitchinterval(SWITCH_S)
-    door = NodeDoor(config.node, config.port)
+    door = NodeDoor(config.node, config.port, config.policy)
     me = await asyncio.to_thread(known_owner, config.card / STORE)
     if me is None:
         me = await _patiently(door.own_id, signal, "the node does not answer")

@@ -124,11 +124,13 @@ def test_settings_have_defaults_and_lines(tmp_path: Path) -> None:
     assert parse_settings("", Config, "x") == Config()
     me, group = pwd.getpwuid(0).pw_name, grp.getgrgid(0).gr_name
     text = f"card: /c\nnote_users: {{peering: [{me}, '12']}}\ngroup: {group}\nstrangers: refuse\n"
+    text += "policy: {hops_at_least: 2}\n"
     path = tmp_path / "messenger.yaml"
     path.write_text(text)
     found = read_config(path)
     assert found.topics == {"peering": frozenset({0, 12})}
     assert found.group is not None
+    assert found.policy.hops_at_least == 2
     assert found.group.gid == 0
     assert read_config(tmp_path / "none.yaml", path) == found
     for wrong, said in {
