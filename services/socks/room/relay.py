@@ -18,7 +18,7 @@ from collections.abc import Callable
 from services.socks.room.loop import IN, TROUBLE, Room
 from services.socks.room.pipes import LARGE_BYTES, Pipe, Pipes
 
-ROUNDS = 4
+ROUNDS = 2
 """Splices of one direction before others have their turn."""
 
 NEWS = IN | TROUBLE | select.EPOLLRDHUP
