@@ -51,7 +51,7 @@ def test_the_tracker_is_asked_by_a_second_program(daemon: Daemon) -> None:
         return done.stdout
 
     ask(address, "web", "--register", "10.0.0.1:80")
-    assert ask("--query", address).startswith("web  10.0.0.1:80  -  ")
+    assert ask("--query", address).startswith("web  -  10.0.0.1:80  -  ")
     assert ask("--query", address, "mail") == ""
 
 
