@@ -15,6 +15,7 @@ from services.socks.room.front import Front
 from services.socks.room.loop import Room
 from services.socks.room.names import Names
 from services.socks.server.datagrams import Datagrams
+from services.socks.server.nearby import Nearby
 
 
 class Exits:
@@ -33,6 +34,7 @@ class Exits:
         self._room, self._names, self._policy, self._refusals = room, names, policy, refusals
         self._connect_s, self._idle_s = connect_s, idle_s
         self.datagrams = datagrams
+        self._nearby = Nearby(lambda: room.now_s)
 
     def serve(self, front: Front, request: Request) -> None:
         if request.command is Command.CONNECT:
@@ -44,9 +46,9 @@ class Exits:
             front.refuse(Reply.COMMAND_UNSUPPORTED, f"command {name}", f"asks for {name}, which is not served here")
 
     def permits(self, address: IpAddress, port: int) -> bool:
-        """An address of this machine itself is no part of the Internet either, unless it is allowed by name."""
+        """This machine and its neighbours are no part of the Internet either, unless they are allowed by name."""
         found = self._policy.permits(address, port)
-        return not is_own(address) if found is None else found
+        return not (self._nearby.holds(address) or is_own(address)) if found is None else found
 
     def _connect(self, front: Front, place: Place) -> None:
         if not isinstance(place.host, str):

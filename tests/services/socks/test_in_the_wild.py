@@ -1,0 +1,50 @@
+"""What a machine with public addresses does: seen in a network of its own, which `in_the_wild` makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from services.socks.server.nearby import networks4, networks6
+from tests.services.socks.stage import TREE
+
+ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t014D0905\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t004D0905\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+eth0\t00630905\t014D0905\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
+tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
+*\t00AA0905\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0
+"""
+ADDRESSES = """2a0104f8007700000000000000000002 02 40 00 80     eth0
+2a0104f8007800000000000000000002 02 80 00 80     eth0
+"""
+
+
+def play(scene: str) -> Any:
+    if os.geteuid() != 0:
+        pytest.skip("makes a network namespace: run as root")
+    words = ["unshare", "--net", "--mount", sys.executable, "-m", "tests.services.socks.in_the_wild", scene]
+    done = subprocess.run(words, cwd=TREE, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_which_networks_are_near() -> None:
+    assert list(networks4(ROUTES)) == [ip_network("5.9.77.0/24")]
+    assert list(networks6(ADDRESSES)) == [ip_network("2a01:4f8:77::/64"), ip_network("2a01:4f8:78::/64")]
+
+
+def test_neighbours_are_no_part_of_the_internet() -> None:
+    """By public addresses of either family; those that are allowed are tried, and whoever is beyond the router."""
+    found = play("neighbours")
+    assert found["seen"] == [False, False, True]
+    replies = found["replies"]
+    refused = {host for host, reply in replies.items() if reply == 2}
+    assert refused == {"5.9.77.99", "2a01:4f8:77::99", "2a01:4f8:78::99"}, replies
+    assert set(replies.values()) <= {2, 4, 6}, replies
