@@ -36,8 +36,11 @@ class Nearby:
         now_s = self._now_s()
         if now_s - self._read_s >= READ_EACH_S:
             self._read_s = now_s
-            networks = (*networks4(_read(ROUTES4)), *networks6(_read(ADDRESSES6)))
-            self._table = Table(Rule((network,)) for network in dict.fromkeys(networks))
+            networks: tuple[IPv4Network | IPv6Network, ...] = (
+                *networks4(_read(ROUTES4)),
+                *networks6(_read(ADDRESSES6)),
+            )
+            self._table = Table(Rule((network,)) for network in networks)
         return self._table.holds(address, 0)
 
 

@@ -6,18 +6,25 @@ unshare --net --mount python -m tests.services.socks.in_the_wild neighbours
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 from services.socks.server.nearby import READ_EACH_S, Nearby
-from tests.services.socks.stage import WITHIN_S, ask, run_program, server_words
+from tests.mesh.beyond import A, answer
+from tests.services.socks.stage import GREETING, WITHIN_S, ask, place, run_echo, run_program, server_words, take
 
 HERE4, HERE6 = "5.9.77.2/24", "2a01:4f8:77::2/64"
+ALLOWED = 'allow: ["127.0.0.0/8"]\n'
+NAMES = {"well.example": {A: b"\x7f\0\0\1"}}
 LATER6 = "2a01:4f8:78::2/64"
 
 
@@ -52,7 +59,59 @@ def neighbours(folder: Path) -> object:
         return {"seen": seen, "replies": {host: reply(server.port, host) for host in hosts}}
 
 
-SCENES = {"neighbours": neighbours}
+def names(folder: Path) -> object:
+    """One client asks for far more than there are threads of names whose server never answers; then another asks."""
+    with run_names(folder), run_program(server_words(folder, ALLOWED), folder / "log") as server, run_echo() as echo:
+        held = [ask_for(server.port, f"{number}.dead.example", echo, "127.0.0.3") for number in range(40)]
+        began = time.monotonic()
+        with contextlib.closing(ask_for(server.port, "well.example", echo, "127.0.0.4")) as end:
+            code, took_s = take(end, 4)[3], time.monotonic() - began
+        answered = sum(len(one.recv(99)) > 2 for one in held)
+        for one in held:
+            one.close()
+        return {"reply": code, "took_s": took_s, "answered": answered}
+
+
+def ask_for(port: int, name: str, target: int, source: str) -> socket.socket:
+    """By name, from an address of its own; the reply is to be read."""
+    end = socket.create_connection(("127.0.0.1", port), WITHIN_S, (source, 0))
+    end.sendall(GREETING + b"\5\1\0" + place((name, target), name=True))
+    return end
+
+
+@contextlib.contextmanager
+def run_names(folder: Path) -> Iterator[None]:
+    """The machine's name server from now on."""
+    settings = folder / "resolv.conf"
+    settings.write_text("nameserver 127.0.0.1\n")
+    subprocess.run(["mount", "--bind", settings, Path("/etc/resolv.conf").resolve()], check=True)
+    with socket.socket(type=socket.SOCK_DGRAM) as door:
+        door.bind(("127.0.0.1", 53))
+        thread = threading.Thread(target=_serve_names, args=(door,))
+        thread.start()
+        try:
+            yield
+        finally:
+            door.sendto(b"", door.getsockname())
+            thread.join()
+
+
+def _serve_names(door: socket.socket) -> None:
+    """Those that nobody knows get no answer."""
+    while True:
+        question, asker = door.recvfrom(4096)
+        if not question:
+            return
+        for name, addresses in NAMES.items():
+            if encode_name(name) in question:
+                door.sendto(answer(question, name, addresses), asker)
+
+
+def encode_name(name: str) -> bytes:
+    return b"".join(bytes((len(label),)) + label.encode() for label in name.split(".")) + b"\0"
+
+
+SCENES = {"names": names, "neighbours": neighbours}
 
 
 def main(scene: str) -> None:

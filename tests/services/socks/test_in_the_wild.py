@@ -32,7 +32,7 @@ def play(scene: str) -> Any:
     words = ["unshare", "--net", "--mount", sys.executable, "-m", "tests.services.socks.in_the_wild", scene]
     done = subprocess.run(words, cwd=TREE, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_which_networks_are_near() -> None:
@@ -48,3 +48,10 @@ def test_neighbours_are_no_part_of_the_internet() -> None:
     refused = {host for host, reply in replies.items() if reply == 2}
     assert refused == {"5.9.77.99", "2a01:4f8:77::99", "2a01:4f8:78::99"}, replies
     assert set(replies.values()) <= {2, 4, 6}, replies
+
+
+def test_nobody_holds_the_names_of_others() -> None:
+    """Of a client that asks for names without an end."""
+    found = play("names")
+    assert (found["reply"], found["answered"]) == (0, 0)
+    assert found["took_s"] < 2, found
