@@ -12,6 +12,8 @@ MOST_CAUSES = 64
 """Causes are words of ours; more than that would be somebody else's, and are told as one."""
 
 OTHER = "other"
+MOST_TOLD = 400
+"""Characters of a sentence, which may quote a stranger: none of them begins a line of its own."""
 
 
 class Refusals:
@@ -33,4 +35,5 @@ class Refusals:
             return
         self._told_s[cause] = now_s
         more = self._untold.pop(cause, 0)
-        self._log.warning("%s%s", sentence, f" ({more} more of the kind before)" if more else "")
+        told = (sentence if sentence.isprintable() else ascii(sentence)[1:-1])[:MOST_TOLD]
+        self._log.warning("%s%s", told, f" ({more} more of the kind before)" if more else "")

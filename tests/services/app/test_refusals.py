@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from services.app.refusals import EACH_S, MOST_CAUSES, OTHER, Refusals
+from services.app.refusals import EACH_S, MOST_CAUSES, MOST_TOLD, OTHER, Refusals
 
 log = logging.getLogger("test")
 
@@ -26,3 +26,10 @@ def test_a_stranger_cannot_make_causes_without_end() -> None:
         refusals.note(f"cause {number}", "refused")
     assert len(refusals.counts) == MOST_CAUSES + 1
     assert refusals.counts[OTHER] == 9 * MOST_CAUSES
+
+
+def test_a_stranger_writes_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    Refusals(log).note("talk", "not understood: x\nroot logged in \x1b[2J" + "y" * 10_000)
+    (message,) = caplog.messages
+    assert message.startswith(r"not understood: x\nroot logged in \x1b[2J")
+    assert len(message) == MOST_TOLD
