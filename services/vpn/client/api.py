@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from services.app.farewell import close, turn_away
+from services.app.refusals import Refusals
 from services.vpn.client.api_words import (
     Answer,
     Done,
@@ -26,6 +29,8 @@ from services.vpn.client.api_words import (
 from services.vpn.errors import AskError, StartError, TalkError
 from viscript.signal.peers import make_unix_listener, remove_unix_listener
 
+log = logging.getLogger(__name__)
+
 MODE, FOLDER_MODE = 0o666, 0o755
 MAX_CONNECTIONS = 16
 IDLE_S, ANSWER_WITHIN_S = 10.0, 60.0
@@ -40,6 +45,7 @@ class Api:
         self._path, self._status, self._off = path, status, off
         self._server: asyncio.Server | None = None
         self._inode = 0
+        self.refusals = Refusals(log)
         self._open: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -68,15 +74,22 @@ class Api:
         task = asyncio.current_task()
         assert task is not None
         if len(self._open) >= MAX_CONNECTIONS:
-            writer.transport.abort()
+            self.refusals.note("connections", "too many connections to this client's own socket: one is refused")
+            turn_away(writer, encode(Refused("too many connections: ask again in a moment")))
             return
         self._open.add(task)
         try:
-            with contextlib.suppress(OSError, TalkError):
-                await self._talk(reader, writer)
+            await self._talk(reader, writer)
+        except TalkError as error:
+            self.refusals.note("line", f"a connection to this client's own socket ends: {error}")
+            writer.write(encode(Refused(str(error))))
+        except OSError as error:
+            log.debug("a connection ends: %s", error or "silent, or slow to read")
+        except asyncio.CancelledError:
+            log.debug("a connection ends with this program")  # asyncio before 3.12 would tell it as a mistake
         finally:
             self._open.discard(task)
-            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+            close(writer)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One question after the other, each within its time."""
@@ -95,10 +108,12 @@ class Api:
         try:
             request = read_request(line)
         except TalkError as error:
+            self.refusals.note("question", f"a question at this client's own socket is refused: {error}")
             return Refused(str(error))
         if isinstance(request, GetStatus):
             return await self._status()
         if uid not in {0, os.geteuid()}:
+            self.refusals.note("off", f"user {uid} may not switch this client off")
             return Refused("only root and the client's own user may switch it off")
         await self._off()
         return Done()
@@ -135,7 +150,8 @@ def ask(path: Path, request: Request) -> Status | Done | None:
         except OSError as error:
             raise AskError(f"cannot ask the client at '{path}': {error.strerror or error}") from None
         try:
-            door.sendall(encode(request))
+            with contextlib.suppress(BrokenPipeError):  # it may have said why before it stopped listening
+                door.sendall(encode(request))
             while data := door.recv(CHUNK):
                 for line in lines.feed(data):
                     return _told(read_answer(line))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 
+from services.app.farewell import close, turn_away
+from services.app.refusals import Refusals
 from services.kernel.errors import KernelError
 from services.vpn.errors import AskError, StartError, TalkError
 from services.vpn.server.api_words import Answer, Clients, Refused, Request, Status, encode, line_reader, read_answer
 from services.vpn.server.api_words import read_request as read
 from viscript.signal.peers import make_unix_listener, remove_unix_listener
+
+log = logging.getLogger(__name__)
 
 MODE = 0o666
 MAX_CONNECTIONS, MAX_REQUEST = 16, 1024
@@ -25,6 +30,7 @@ class Api:
         self._path, self._answer = path, answer
         self._server: asyncio.Server | None = None
         self._inode = 0
+        self.refusals = Refusals(log)
         self._open: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -47,15 +53,22 @@ class Api:
         task = asyncio.current_task()
         assert task is not None
         if len(self._open) >= MAX_CONNECTIONS:
-            writer.transport.abort()
+            self.refusals.note("connections", "too many connections to this server's own socket: one is refused")
+            turn_away(writer, encode(Refused("too many connections: ask again in a moment")))
             return
         self._open.add(task)
         try:
-            with suppress(OSError, TalkError):
-                await self._talk(reader, writer)
+            await self._talk(reader, writer)
+        except TalkError as error:
+            self.refusals.note("line", f"a connection to this server's own socket ends: {error}")
+            writer.write(encode(Refused(str(error))))
+        except OSError as error:
+            log.debug("a connection ends: %s", error or "silent, or slow to read")
+        except asyncio.CancelledError:
+            log.debug("a connection ends with this program")  # asyncio before 3.12 would tell it as a mistake
         finally:
             self._open.discard(task)
-            writer.close() if not task.cancelling() else writer.transport.abort()
+            close(writer) if not task.cancelling() else writer.transport.abort()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lines = line_reader(MAX_REQUEST)
@@ -73,6 +86,7 @@ class Api:
         try:
             return await self._answer(read(line))
         except (TalkError, KernelError) as error:
+            self.refusals.note(type(error).__name__, f"a question at this server's own socket is refused: {error}")
             return Refused(str(error))
 
 
@@ -83,7 +97,8 @@ def ask(path: Path, request: Request) -> Status | Clients:
         end.settimeout(IDLE_S)
         try:
             end.connect(str(path))
-            end.sendall(encode(request))
+            with contextlib.suppress(BrokenPipeError):  # it may have said why before it stopped listening
+                end.sendall(encode(request))
             while data := end.recv(CHUNK):
                 for line in lines.feed(data):
                     return read_answer(line)

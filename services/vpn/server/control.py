@@ -16,6 +16,7 @@ from ipaddress import IPv6Address
 from typing import Any, Protocol
 
 from services.addresses import session_address
+from services.app.farewell import close, turn_away
 from services.app.refusals import Refusals
 from services.errors import IdentityError
 from services.kernel.errors import KernelError
@@ -110,23 +111,34 @@ class Control:
         assert task is not None
         peer = writer.get_extra_info("peername")
         source = str(peer[0]) if peer else ""
-        now_s = asyncio.get_running_loop().time()
-        full = len(self._tasks) >= self._most or self._of[source] >= MAX_OF_ONE
-        if not source or full or not self._limits.allows(source, now_s):
-            self._refusals.note("flood", f"'{source}' connects too often, or too many do: closed")
-            writer.transport.abort()
+        if objection := self._find_objection(source, asyncio.get_running_loop().time()):
+            cause, why = objection
+            self._refusals.note(cause, f"a connection from '{source}' is refused: {why}")
+            turn_away(writer, encode(Refused(why, OFTEN_S)))
             return
         self._of[source] += 1
         self._tasks.add(task)
         writer.transport.set_write_buffer_limits(high=WROTE_BYTES)
         try:
             await self._serve(_Talk(reader, writer, self._patience), IPv6Address(source))
+        except asyncio.CancelledError:
+            log.debug("'%s' reads no farewell", source)  # asyncio before 3.12 would tell it as a mistake
         finally:
             self._tasks.discard(task)
             self._of[source] -= 1
             if not self._of[source]:
                 del self._of[source]
-            writer.close() if not task.cancelling() else writer.transport.abort()
+            close(writer) if not task.cancelling() else writer.transport.abort()
+
+    def _find_objection(self, source: str, now_s: float) -> tuple[str, str] | None:
+        """The cause, and the sentence."""
+        if not source or len(self._tasks) >= self._most:
+            return "full", "all connections of this server are taken"
+        if self._of[source] >= MAX_OF_ONE:
+            return "flood", f"more than {MAX_OF_ONE} connections of one client"
+        if not self._limits.allows(source, now_s):
+            return "often", "it connects too often"
+        return None
 
     async def _serve(self, talk: _Talk, source: IPv6Address) -> None:
         try:

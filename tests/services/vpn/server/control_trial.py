@@ -16,11 +16,13 @@ from services.addresses import session_address
 from services.app.refusals import Refusals
 from services.keys import Identity, NodeId, new_seed
 from services.vpn.errors import LeaseError
-from services.vpn.server.control import LINES_AT_ONCE, MAX_OF_ONE, Control, Patience
+from services.vpn.server.control import LINES_AT_ONCE, MAX_OF_ONE, OFTEN_S, Control, Patience
 from services.vpn.words import PORT, Ended, Lease, Leased, Ping, Pong, Refused, encode, read_answer
 
 ME, ONE, TWO, THREE = (Identity(new_seed()).node_id for _ in range(4))
 ADDRESSES = {node_id: session_address(node_id) for node_id in (ME, ONE, TWO, THREE)}
+
+CONNECTS = 40
 
 
 class Leasing:
@@ -128,7 +130,9 @@ async def nonsense_costs_its_connection(leasing: Leasing) -> None:
 async def floods_are_closed(leasing: Leasing, refusals: Refusals) -> None:
     ends = [await End.open(ONE) for _ in range(MAX_OF_ONE + 2)]
     for end in ends[MAX_OF_ONE:]:
+        assert await end.hear() == Refused(f"more than {MAX_OF_ONE} connections of one client", OFTEN_S)
         assert await end.hear() is None
+        end.close()
     with closing(await End.open(TWO)) as other:
         assert isinstance(await other.say(encode(Lease(TWO))), Leased)
         for _ in range(LINES_AT_ONCE + 4):
@@ -138,19 +142,29 @@ async def floods_are_closed(leasing: Leasing, refusals: Refusals) -> None:
     for end in ends[:MAX_OF_ONE]:
         assert isinstance(await end.hear(), Refused)
         end.close()
-    assert refusals.counts["flood"] >= 2
+    assert refusals.counts["flood"] == 2
     await until(lambda: not leasing.held)
+
+
+async def who_connects_too_often_is_told(refusals: Refusals) -> None:
+    for _ in range(CONNECTS + 2):
+        with closing(await End.open(THREE)) as end:
+            if (told := await end.say(encode(Lease(THREE)))) != Refused("not you", 7.0):
+                break
+    assert told == Refused("it connects too often", OFTEN_S), told
+    assert refusals.counts["often"] == 1
 
 
 async def main() -> None:
     leasing, refusals = Leasing(), Refusals(logging.getLogger("trial"))
-    control = Control(leasing, 50, refusals, Patience(hello_s=0.5, dead_s=2.0, connects=40))
+    control = Control(leasing, 50, refusals, Patience(hello_s=0.5, dead_s=2.0, connects=CONNECTS))
     await control.start(IPv6Address(ADDRESSES[ME]), PORT)
     await a_lease_is_a_connection(leasing)
     await the_latest_connection_counts(leasing)
     await nonsense_costs_its_connection(leasing)
     await floods_are_closed(leasing, refusals)
     await a_silent_client_is_dead(leasing)
+    await who_connects_too_often_is_told(refusals)
     with closing(await End.open(TWO)) as end:
         assert isinstance(await end.say(encode(Lease(TWO))), Leased)
         closing_it: asyncio.Task[Any] = asyncio.ensure_future(control.close("the server stops", 3.0))
