@@ -30,11 +30,13 @@ class AskError(VpnError):
 
 
 class TunnelError(VpnError):
-    """There is no tunnel by that server just now; the text says why. Asking it again after `again_s` may help."""
+    """There is no tunnel by that server just now; the text says why, maybe in the server's words, `cause` in few of our
+    own. Asking it again after `again_s` may help.
+    """
 
-    def __init__(self, why: str, again_s: float | None = None) -> None:
+    def __init__(self, why: str, again_s: float | None = None, cause: str = "server") -> None:
         super().__init__(why)
-        self.again_s = again_s
+        self.again_s, self.cause = again_s, cause
 
 
 class ResolverError(VpnError):

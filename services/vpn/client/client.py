@@ -118,7 +118,7 @@ class Client:
                 was_up = await self._round()
             except (NodeError, AppError, KernelError, VpnError, OSError) as error:
                 was_up = False
-                self._note(str(error))
+                self._note(type(error).__name__, str(error))
             if not was_up:
                 await asyncio.sleep(self._order.pause_s())
 
@@ -134,8 +134,10 @@ class Client:
                 try:
                     await self._go_through(node, server, own)
                 except (TunnelError, NoServerError, NodeRefusedError) as error:
-                    self._note(f"server {server.node_id[:12]}: {error}")
-                    again_s = error.again_s if isinstance(error, TunnelError) else None
+                    again_s, cause = None, type(error).__name__
+                    if isinstance(error, TunnelError):
+                        again_s, cause = error.again_s, error.cause
+                    self._note(cause, f"server {server.node_id[:12]}: {error}")
                     self._order.failed(server, time.monotonic(), OUT_S if again_s is None else again_s)
                 if self._changes > changes:
                     return True
@@ -185,7 +187,7 @@ class Client:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
-        self._note("the node went away")
+        self._note("node", "the node went away")
 
     async def _mend(self) -> None:
         while True:
@@ -193,7 +195,7 @@ class Client:
             try:
                 await self._machine.mend()
             except (KernelError, VpnError, NodeError, OSError) as error:
-                self._note(str(error))
+                self._note(type(error).__name__, str(error))
 
     async def _watch_uplink(self) -> None:
         """An interface that gets another address may be in a network where the lease is."""
@@ -219,9 +221,10 @@ class Client:
         self._phase, self._server, self._lent, self._up_since_s = Phase.SEARCHING, None, None, 0
         self._told()
 
-    def _note(self, trouble: str) -> None:
+    def _note(self, cause: str, trouble: str) -> None:
+        """`cause` is of our own words: what servers say varies without end."""
         self._trouble = trouble
-        self._refusals.note(trouble, f"no tunnel: {trouble}")
+        self._refusals.note(cause, f"no tunnel: {trouble}")
         self._told()
 
     def _told(self) -> None:

@@ -28,6 +28,7 @@ EACH_S, ANSWERED_WITHIN_S = 3.0, 10.0
 """Oftener than a server asks for: the client has another to go to. A session that fails over is silent for less."""
 
 CHUNK = 4096
+MOST_TOLD = 200
 
 
 class Control:
@@ -46,7 +47,7 @@ class Control:
                 self._reader, self._writer = await asyncio.open_connection(self._address, self._port)
         except OSError as error:
             reason = "it does not answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            raise TunnelError(f"no VPN server at '[{self._address}]:{self._port}': {reason}") from None
+            raise TunnelError(f"no VPN server at '[{self._address}]:{self._port}': {reason}", cause="away") from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,9 +87,11 @@ class Control:
                 await self._writer.drain()
                 return await self._next()
         except TimeoutError:
-            raise TunnelError(f"the server said nothing for {within_s:g} s") from None
+            raise TunnelError(f"the server said nothing for {within_s:g} s", cause="silent") from None
         except OSError as error:
-            raise TunnelError(f"the connection to the server broke: {error.strerror or error}") from None
+            raise TunnelError(
+                f"the connection to the server broke: {error.strerror or error}", cause="broken"
+            ) from None
 
     async def _next(self) -> Answer:
         """Raises TunnelError where the server refuses or ends, OSError."""
@@ -97,12 +100,17 @@ class Control:
             while not self._waiting:
                 data = await self._reader.read(CHUNK)
                 if not data:
-                    raise TunnelError("the server closed the connection")
+                    raise TunnelError("the server closed the connection", cause="broken")
                 self._waiting += self._lines.feed(data)
             answer = read_answer(self._waiting.pop(0))
         except TalkError as error:
             raise TunnelError(f"the server said what it should not: {error}") from None
         if isinstance(answer, Refused | Ended):
-            verb = "refuses" if isinstance(answer, Refused) else "ended the lease"
-            raise TunnelError(f"the server {verb}: {answer.why}", answer.again_s)
+            cause, verb = ("refused", "refuses") if isinstance(answer, Refused) else ("ended", "ended the lease")
+            raise TunnelError(f"the server {verb}: {_plain(answer.why)}", answer.again_s, cause)
         return answer
+
+
+def _plain(why: str) -> str:
+    """One line of the log, whatever a server says."""
+    return (why if why.isprintable() else ascii(why)[1:-1])[:MOST_TOLD]

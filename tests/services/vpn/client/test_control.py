@@ -60,6 +60,7 @@ def test_a_lease() -> None:
     ("answers", "says"),
     [
         ([encode(Refused("your quota is used up", 60.0))], "the server refuses: your quota is used up"),
+        ([encode(Refused("no\nkill switch is off"))], r"the server refuses: no\nkill switch is off"),
         ([encode(Pong(1))], "answers 'Pong' instead of a lease"),
         ([b"\xff\n"], "said what it should not"),
         ([b"x" * 5000], "said what it should not"),
