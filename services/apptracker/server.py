@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from services.app.farewell import close, turn_away
 from services.app.refusals import Refusals
 from services.apptracker.errors import RefusedError, WireError
 from services.apptracker.model import Answer, Entries, Query, Refusal
@@ -73,7 +74,7 @@ class TrackerServer:
         full = len(self._connections) >= MAX_CONNECTIONS or self._per_client[client] >= MAX_PER_CLIENT
         if full or not client:
             self._refusals.note("connections", f"connection of {client} refused: there are too many")
-            writer.transport.abort()
+            turn_away(writer, encode(Refusal("too many connections: close some, or ask again in a moment")))
             return
         self._per_client[client] += 1
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer, client))
@@ -84,7 +85,7 @@ class TrackerServer:
             self._per_client[client] -= 1
             if not self._per_client[client]:
                 del self._per_client[client]
-            writer.transport.abort() if task.cancelled() else writer.close()
+            writer.transport.abort() if task.cancelled() else close(writer)
 
         task.add_done_callback(ended)
 
@@ -105,9 +106,9 @@ class TrackerServer:
             self._refusals.note("lines", f"{client}: {error}")
             writer.write(encode(Refusal(str(error))))
         except TimeoutError:
-            log.info("%s: silent, or slow to read", client)
+            self._refusals.note("silent", f"{client}: silent, or slow to read")
         except OSError as error:
-            log.info("%s: %s", client, error)
+            log.debug("%s: %s", client, error)
 
     async def answer(self, line: bytes, client: str) -> bytes:
         """In the manner of the question. Raises WireError; a refusal is an answer like another."""

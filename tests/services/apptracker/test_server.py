@@ -1,7 +1,6 @@
 """The tracker over TCP: what a client sees, and what bad company does not change."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -79,11 +78,15 @@ def test_a_bad_line_is_answered_and_that_connection_ends(sent: bytes, reason: by
     run_tracker(work)
 
 
-def test_one_host_has_only_so_many_connections() -> None:
+def test_one_host_has_only_so_many_connections(caplog: pytest.LogCaptureFixture) -> None:
     async def work(_server: TrackerServer, host: str, port: int) -> None:
         held = [await asyncio.open_connection(host, port) for _ in range(MAX_PER_CLIENT)]
-        with contextlib.suppress(OSError):
-            assert await exchange(host, port, b'{"do":"query"}\n') == b""
+        for _ in range(3):
+            with pytest.raises(RefusedError, match="too many connections"):
+                await asyncio.to_thread(ask, host, port, Query(), Entries)
+        assert [message for message in caplog.messages if "refused" in message] == [
+            f"connection of {host} refused: there are too many"
+        ]
         for _, writer in held:
             writer.close()
             await writer.wait_closed()
