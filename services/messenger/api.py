@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.app.farewell import close, turn_away
 from services.app.refusals import Refusals
 from services.manager.ending import end_tasks
 from services.messenger.api_connection import Connection, Desk
@@ -68,11 +69,12 @@ class Api:
         too_many = len(self._connections) >= MAX_CONNECTIONS or self._of[uid] >= MAX_OF_ONE
         if too_many or (not is_trusted(uid) and others >= MAX_OTHERS):
             self.refusals.note("connections", f"user {uid} has too many connections to the messenger's socket")
-            writer.write(encode(Refused("too many connections: close some, or ask again in a moment")))
-            writer.close()
+            turn_away(writer, encode(Refused("too many connections: close some, or ask again in a moment")))
             return
         self._of[uid] += 1
-        connection = Connection(self._desk, reader, writer, None if is_trusted(uid) else self._allowed(uid))
+        connection = Connection(
+            self._desk, reader, writer, self.refusals, None if is_trusted(uid) else self._allowed(uid)
+        )
         task = asyncio.get_running_loop().create_task(connection.serve())
         self._connections.add(task)
 
@@ -81,7 +83,7 @@ class Api:
             self._of[uid] -= 1
             if not self._of[uid]:
                 del self._of[uid]
-            writer.transport.abort() if task.cancelled() else writer.close()
+            writer.transport.abort() if task.cancelled() else close(writer)
             if not task.cancelled() and task.exception() is not None:
                 log.error("a connection failed", exc_info=task.exception())
 

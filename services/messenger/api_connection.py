@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Protocol
 
+from services.app.refusals import Refusals
 from services.messenger.api_wire import LineReader, encode, read_request
 from services.messenger.api_words import (
     FOR_PROGRAMS,
@@ -58,11 +59,16 @@ class Desk(Protocol):
 
 class Connection:
     def __init__(
-        self, desk: Desk, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, topics: frozenset[str] | None
+        self,
+        desk: Desk,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        refusals: Refusals,
+        topics: frozenset[str] | None,
     ) -> None:
         """`topics` whose notes the asker may say; None: of all."""
         self._desk, self._reader, self._writer, self._topics = desk, reader, writer, topics
-        self._lines = LineReader()
+        self._lines, self._refusals = LineReader(), refusals
 
     async def serve(self) -> None:
         try:
@@ -72,6 +78,7 @@ class Connection:
                     await asyncio.sleep(0)
                     requests = await self._begin(requests)
         except ApiError as error:
+            self._refusals.note("line", f"a connection to the messenger's socket ends: {error}")
             self._writer.write(encode(Refused(str(error), asked_wrongly=True)))
         except OSError as error:
             log.debug("a connection ends: %s", error or "silent, or slow to read")
@@ -99,6 +106,7 @@ class Connection:
     async def _answer(self, request: Request) -> Answer:
         within_s = ANSWER_WITHIN_S
         if isinstance(request, FOR_PROGRAMS) and self._topics is not None and request.topic not in self._topics:
+            self._refusals.note("topic", f"a user who is not named for topic '{request.topic[:64]}' asks for its notes")
             return Refused(f"topic '{request.topic}' is not this user's (messenger.yaml: note_users)")
         if isinstance(request, TakeNotes):
             if not 0 <= request.wait_s <= MOST_WAIT_S:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
+from services.app.farewell import close
 from services.keys import NodeId
 from services.messenger.errors import WireError
 from services.messenger.wire import Bye, FrameReader, Hello, Post, Word, frame
@@ -34,7 +35,9 @@ class Exchange(Protocol):
 
 
 class Link:
-    """`is_open` until either end has ended it; `keeping` counts what it deposits and is not on the disk yet."""
+    """`is_open` until either end has ended it; `objection`, of fixed words: why this end did; `keeping` counts what it
+    deposits and is not on the disk yet.
+    """
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: FrameReader, hello: Hello
@@ -43,6 +46,7 @@ class Link:
         self.hello = hello
         self.peer: NodeId = hello.node_id
         self.is_open = True
+        self.objection = ""
         self.keeping = 0
         self._unsaid: list[bytes] = []
         self._taking: set[asyncio.Future[None]] = set()
@@ -63,6 +67,7 @@ class Link:
             self._writer.write(data)
             if self._writer.transport.get_write_buffer_size() > MOST_UNREAD:
                 self.end("you do not read what you are sent")
+                self._writer.transport.abort()
 
     async def drained(self) -> None:
         """Until what was said has mostly left. Raises OSError."""
@@ -74,8 +79,8 @@ class Link:
         if self.is_open:
             if why:
                 self._writer.write(frame(Bye(why[:200])))
-            self.is_open = False
-            self._writer.close()
+            self.is_open, self.objection = False, why
+            close(self._writer)
 
     async def serve(self, exchange: Exchange, first: list[Word]) -> None:
         """Until it ends. Raises WireError where the other end broke a rule, OSError where it is silent or gone."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from services.app.farewell import close, turn_away
 from services.app.refusals import Refusals
 from services.keys import NodeId
 from services.manager.ending import end_tasks
@@ -116,7 +117,7 @@ class Switchboard:
         address = name[0] if name else ""
         if not address or len(self._tasks) >= MAX_LINKS or self._from[address] >= MAX_OF_ONE:
             self.refusals.note("too many", f"a connection from '{address}' is refused: too many are open")
-            writer.transport.abort()
+            turn_away(writer, frame(Bye("too many connections are open: dial again in a moment")))
             return
         self._from[address] += 1
         task = asyncio.get_running_loop().create_task(self._receive(reader, writer, address))
@@ -137,7 +138,7 @@ class Switchboard:
         except WireError as error:
             self.refusals.note("hello", f"a connection from '{address}' is refused: {error}")
             writer.write(frame(Bye(str(error)[:200])))
-            writer.close()
+            close(writer)
             return
         except OSError as error:
             log.debug("a connection from '%s' ends: %s", address, error or "no hello in time")
@@ -170,6 +171,8 @@ class Switchboard:
         why = ""
         try:
             await link.serve(self._exchange, first)
+            if link.objection:
+                self.refusals.note(link.objection, f"the connection with '{link.peer}' is ended: {link.objection}")
         except WireError as error:
             why = str(error)
             self.refusals.note("wire", f"the connection with '{link.peer}' ends: {error}")

@@ -301,7 +301,7 @@ def test_nonsense_costs_its_own_connection_alone(tmp_path: Path) -> None:
         (b"[" * 100_000 + b"\n", b"not a request"),
     ]
 
-    async def test(path: Path, desk: Desk, _: Api) -> None:
+    async def test(path: Path, desk: Desk, api: Api) -> None:
         def ask(data: bytes) -> bytes:
             with raw(path) as end:
                 end.sendall(data)
@@ -317,6 +317,7 @@ def test_nonsense_costs_its_own_connection_alone(tmp_path: Path) -> None:
                 assert b'"asked_wrongly":true' in answer
                 assert await messenger.ask(GetContacts(), Contacts) == Contacts(())
         assert desk.answered == len(corpus)
+        assert api.refusals.counts == {"line": len(corpus)}
 
     run(tmp_path, test)
 

@@ -17,11 +17,26 @@ from services.messenger.link import HELLO_WITHIN_S
 from services.messenger.messages import MOST_OF_A_STRANGER
 from services.messenger.model import MailItem, Seen, Text
 from services.messenger.switchboard import MAX_OF_ONE
-from services.messenger.wire import VERSION, Ack, Bye, FrameReader, Hello, Nack, Post, Word, frame, pack_body
+from services.messenger.wire import (
+    MAX_CHUNK,
+    VERSION,
+    Ack,
+    Bye,
+    Chunk,
+    FrameReader,
+    Hello,
+    Nack,
+    Post,
+    Word,
+    frame,
+    pack_body,
+)
 from tests.services.messenger.test_talk import in_town
 from tests.services.messenger.town import Person, Town
+from tests.services.node.between import until
 
 STREAM = bytes(8)
+TAKEN_BY_THE_KERNEL = 16 << 20
 
 
 class Stranger:
@@ -190,8 +205,25 @@ def test_one_address_holds_few_connections(tmp_path: Path) -> None:
             for one in many[:MAX_OF_ONE]:
                 assert isinstance(await one.hear(), Hello)
             for one in many[MAX_OF_ONE:]:
-                assert await one.hear_end() == ""
+                assert await one.hear_end() == "too many connections are open: dial again in a moment"
         assert bob.messenger.board.refusals.counts == {"too many": 3}
+
+    in_town(tmp_path, story, "bob")
+
+
+def test_who_reads_nothing_is_ended_and_noted(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        bob, mallory = town.people["bob"], await known(town, "mallory")
+        board = bob.messenger.board
+        async with stranger(town, bob, mallory.address, mallory.id):
+            await until(lambda: board.link(mallory.id) is not None)
+            link = board.link(mallory.id)
+            assert link is not None
+            for number in range(2 * TAKEN_BY_THE_KERNEL // MAX_CHUNK):
+                link.say(Chunk(bytes(16), number * MAX_CHUNK, bytes(MAX_CHUNK)))
+            await until(lambda: mallory.id not in board.online)
+            assert link._writer.transport.get_write_buffer_size() == 0
+        assert board.refusals.counts == {"you do not read what you are sent": 1}
 
     in_town(tmp_path, story, "bob")
 
