@@ -14,6 +14,7 @@ from ipaddress import ip_address
 
 import msgspec
 
+from services.app.farewell import close, turn_away
 from services.app.refusals import Refusals
 from services.errors import IdentityError
 from services.lines import LineReader
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
 ASK_WITHIN_S, CONNECT_WITHIN_S = 6.0, 3.0
-SERVE_WITHIN_S = 12.0
+SERVE_WITHIN_S, WRITE_WITHIN_S = 12.0, 5.0
 MAX_AT_ONCE, MAX_OF_ONE = 512, 128
 
 Place = tuple[str, int]
@@ -93,7 +94,7 @@ class Listener:
             self._of_one[address] -= 1
             if not self._of_one[address]:
                 del self._of_one[address]
-            writer.close()
+            close(writer)
             if not task.cancelled() and task.exception() is not None:
                 log.error("a question of '%s' failed", address, exc_info=task.exception())
 
@@ -102,20 +103,27 @@ class Listener:
     def _turn_away(self, writer: asyncio.StreamWriter, address: str) -> None:
         """Told in words of ours; whoever does not read them keeps no place."""
         self.refusals.note("full", f"too many questions of other clusters at once: '{address}' is turned away")
-        writer.write(msgspec.json.encode(Refused("too many questions at once: ask again", again=True)) + b"\n")
-        writer.close()
+        turn_away(writer, msgspec.json.encode(Refused("too many questions at once: ask again", again=True)) + b"\n")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(SERVE_WITHIN_S):
-                answer = await self._answer(reader, address)
-                writer.write(msgspec.json.encode(answer) + b"\n")
+            answer: Answer
+            try:
+                async with asyncio.timeout(SERVE_WITHIN_S):
+                    answer = await self._answer(reader, address)
+            except TimeoutError:
+                why = f"no whole question, or no answer to it, within {SERVE_WITHIN_S:g} s"
+                self.refusals.note("slow", f"a question of '{address}' is refused: {why}")
+                answer = Refused(why, again=True)
+            writer.write(msgspec.json.encode(answer) + b"\n")
+            async with asyncio.timeout(WRITE_WITHIN_S):
                 await writer.drain()
 
     async def _answer(self, reader: asyncio.StreamReader, address: str) -> Answer:
         try:
             return await self._hear(address, read_ask(await _read_line(reader)))
         except BusError as error:
+            self.refusals.note("bus", f"a question of '{address}' cannot be answered now: {error}")
             return Refused(str(error), again=True)
         except (ManagerError, IdentityError) as error:
             self.refusals.note(type(error).__name__, f"a question of '{address}' is refused: {error}")

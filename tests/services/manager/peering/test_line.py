@@ -83,18 +83,19 @@ def test_what_is_no_word_of_ours(data: bytes) -> None:
     listening(test)
 
 
-def test_half_a_line_and_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_line_and_silence(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(line, "SERVE_WITHIN_S", 0.3)
 
     async def test(at: Address) -> None:
         assert await say(at, b'{"ask"') == b""
         reader, writer = await asyncio.open_connection(str(at), said.PORT)
-        assert await reader.read() == b"", "a silent one is hung up on"
+        assert b"no whole question" in await reader.read(), "a silent one is told, and hung up on"
         writer.transport.abort()
-        with pytest.raises(BusError, match="does not answer"):
-            await line.ask(None, (str(at), said.PORT), said.Bye("hang"))
+        answer = await line.ask(None, (str(at), said.PORT), said.Bye("hang"))
+        assert answer == said.Refused("no whole question, or no answer to it, within 0.3 s", again=True)
 
     listening(test)
+    assert len([message for message in caplog.messages if "no whole question" in message]) == 1
 
 
 def test_one_address_has_not_all_places(monkeypatch: pytest.MonkeyPatch) -> None:
