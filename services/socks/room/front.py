@@ -24,6 +24,9 @@ from services.socks.wire.socks5 import NEED_DATA, NeedData
 BACKLOG = 1024
 CHUNK = 4096
 ACCEPTED_AT_ONCE = 64
+MOST_PARTING, PARTING_S = 32, 2.0
+"""Of those that are too many: how many are told so at once, and how long they may take to say how they speak."""
+
 PAUSE_S = 0.1
 """Without accepting, where there are no more file descriptors."""
 
@@ -34,6 +37,7 @@ class Talk(Protocol):
     def feed(self, data: bytes) -> NeedData | Credentials | Request: ...
     def judge(self, *, accepted: bool) -> None: ...
     def reply(self, reply: Reply, bound: Place = NOWHERE) -> bytes: ...
+    def too_many(self) -> bytes: ...
     def take_output(self) -> bytes: ...
     def take_rest(self) -> bytes: ...
 
@@ -100,20 +104,11 @@ class Front:
             self._send(last)
         self._deadline.cancel()
         self.terms.room.forget(self.end.fileno())
-        self._end()
+        part(self.end)
         left, self.left = self.left, None
         if left is not None:
             left()
         self.terms.clients.leave(self.client, self.terms.room.now_s)
-
-    def _end(self) -> None:
-        """What was sent should be read before a reset: bytes of theirs that nobody reads would cause one."""
-        try:
-            self.end.shutdown(socket.SHUT_WR)
-            self.end.recv(CHUNK)
-        except OSError:
-            pass
-        self.end.close()
 
     # the handshake
 
@@ -193,11 +188,22 @@ class Front:
             return False
 
 
+def part(end: socket.socket) -> None:
+    """What was sent should be read before a reset: bytes of theirs that nobody reads would cause one."""
+    try:
+        end.shutdown(socket.SHUT_WR)
+        end.recv(CHUNK)
+    except OSError:
+        pass
+    end.close()
+
+
 class Door:
     """A listening socket, and whom it lets in."""
 
     def __init__(self, terms: Terms, listening: socket.socket) -> None:
         self._terms, self._listening = terms, listening
+        self._parting = 0
         terms.room.watch(listening.fileno(), self._accept, IN)
 
     def close(self) -> None:
@@ -224,10 +230,40 @@ class Door:
             end.close()
         elif terms.clients.is_full:
             terms.refusals.note("full", f"{client}: all {terms.clients.connections} connections are taken")
-            end.close()
+            self._tell_full(end)
         else:
             end.setblocking(False)
             Front(terms, end, client)
+
+    def _tell_full(self, end: socket.socket) -> None:
+        """In the way that they speak, which their first bytes show."""
+        if self._parting >= MOST_PARTING:
+            end.close()
+            return
+        end.setblocking(False)
+        room = self._terms.room
+
+        def hear(_events: int) -> None:
+            try:
+                data = end.recv(CHUNK)
+                talk = self._terms.make_talk(data) if data else None
+                if talk is not None:
+                    end.send(talk.too_many())
+            except BlockingIOError:
+                return
+            except OSError:
+                pass
+            leave()
+
+        def leave() -> None:
+            self._parting -= 1
+            deadline.cancel()
+            room.forget(end.fileno())
+            part(end)
+
+        deadline = room.later(PARTING_S, leave)
+        self._parting += 1
+        room.watch(end.fileno(), hear, IN)
 
     def _pause(self, error: OSError) -> None:
         """A level-triggered event would be told for ever."""

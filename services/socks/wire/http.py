@@ -37,7 +37,7 @@ _WHY = {
 
 
 class HttpTalk:
-    """`feed`, `take_output`, `take_rest` and `reply` as in `socks5.ServerTalk`."""
+    """`feed`, `take_output`, `take_rest`, `reply` and `too_many` as in `socks5.ServerTalk`."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -75,6 +75,9 @@ class HttpTalk:
         if reply is Reply.SUCCEEDED:
             return f"HTTP/1.1 {_STATUS[reply]}\r\n\r\n".encode()
         return _answer(_STATUS[reply], _WHY[reply])
+
+    def too_many(self) -> bytes:
+        return _answer("503 Service Unavailable", "all connections of this proxy are taken")
 
 
 def _read_line(line: bytes) -> Request:

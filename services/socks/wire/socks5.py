@@ -86,6 +86,10 @@ class ServerTalk(_Talk):
     def reply(self, reply: Reply, bound: Place = NOWHERE) -> bytes:
         return encode_reply(reply, bound)
 
+    def too_many(self) -> bytes:
+        """What there is to say before a request: that no method will do."""
+        return bytes((VERSION, NO_METHOD))
+
     def _read_greeting(self) -> bool:
         data = self._data
         if data and data[0] != VERSION:
@@ -172,7 +176,7 @@ class ClientTalk(_Talk):
         if len(data) < 2:
             return False
         if data[1] != self._method:
-            raise WireError("the server wants another authentication (set `credentials`)")
+            raise WireError("the server takes nobody more, or wants another authentication (set `credentials`)")
         del data[:2]
         self._state = _State.CREDENTIALS if self._method == PASSWORD else _State.REQUEST
         self._say(self._password or self._request)
