@@ -12,6 +12,7 @@ from pathlib import Path
 from services.app.choice import Choice
 from services.app.errors import NoServerError
 from services.app.finding import find, reach
+from services.app.refusals import Refusals
 from services.node.client import NodeClient
 from services.node.errors import NodeError
 from services.socks.client.pool import Known, Pool
@@ -31,6 +32,7 @@ class Keeper:
     def __init__(self, pool: Pool, choice: Choice, node: Path | None, on_news: Callable[[], None]) -> None:
         self._pool, self._choice, self._node, self._on_news = pool, choice, node, on_news
         self._wanted = asyncio.Event()
+        self._refusals = Refusals(log)
         self.trouble = "looks for servers"
 
     def want(self) -> None:
@@ -50,7 +52,7 @@ class Keeper:
                         found_s = time.monotonic() + each_s
                     await self._open(node)
             except (NoServerError, NodeError, OSError) as error:
-                self._note(str(error))
+                self._note("no server", str(error))
             if all(one.is_well for one in self._pool.known) and self._pool.known:
                 pause_s = FIRST_PAUSE_S
             else:
@@ -77,15 +79,14 @@ class Keeper:
         except (NoServerError, OSError) as error:
             why = str(error) or "does not answer in time"
             self._pool.failed(one, time.monotonic(), why)
-            self._note(f"server '{one.server.node_id}': {why}")
+            self._note("server", f"server '{one.server.node_id}': {why}")
             return
         self._pool.worked(one)
         self.trouble = ""
         self._on_news()
 
-    def _note(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            log.warning("%s", trouble)
+    def _note(self, cause: str, trouble: str) -> None:
+        self._refusals.note(cause, trouble)
         self.trouble = "" if any(one.is_well for one in self._pool.known) else trouble
 
 

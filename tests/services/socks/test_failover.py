@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import resource
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -148,6 +150,49 @@ def test_a_targets_refusal_is_no_fault_of_the_server(server: Program) -> None:
         assert not stage.pool.known[0].failures
 
     run_client([server.port], work)
+
+
+def test_no_file_is_lost_where_there_are_no_more(server: Program) -> None:
+    """For an association's own sockets; the program is told at once."""
+
+    async def work(stage: Stage) -> None:
+        assert await asyncio.to_thread(echo_through, stage.port, 1) == 5
+        before = open_files()
+        with files_left(3):
+            assert await asyncio.to_thread(associate, stage.port) == 1
+        assert open_files() == before
+
+    run_client([server.port], work)
+
+
+def associate(port: int) -> int:
+    with socket.create_connection(("127.0.0.1", port), 20) as near:
+        return ask(near, 3, ("0.0.0.0", 0))[1]
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@contextlib.contextmanager
+def files_left(count: int) -> Iterator[None]:
+    """Of this process, for a moment: for who connects, who accepts it, and who asks a server."""
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (max(int(one.name) for one in Path("/proc/self/fd").iterdir()) + count + 1, hard)
+    )
+    held: list[int] = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        for _ in range(count):
+            os.close(held.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for file in held:
+            os.close(file)
 
 
 def test_none_is_left() -> None:
