@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from services.app.farewell import close, turn_away
+from services.app.refusals import Refusals
 from services.manager.api_wire import LineReader, encode, read_request
 from services.manager.api_words import Refused, Request
 from services.manager.ending import end_tasks
@@ -40,6 +42,7 @@ class Api:
     def __init__(self, handle: Handle, users: Sequence[str] = ()) -> None:
         self._handle = handle
         self._users = users
+        self.refusals = Refusals(log)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._place: tuple[Path, int] | None = None
@@ -66,17 +69,27 @@ class Api:
             remove_unix_listener(*self._place)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= MAX_CONNECTIONS or not self._may_ask(writer.get_extra_info("socket")):
-            writer.transport.abort()
+        if objection := self._find_objection(writer.get_extra_info("socket")):
+            cause, why = objection
+            self.refusals.note(cause, f"a connection to the manager's socket is refused: {why}")
+            turn_away(writer, encode(Refused(why)))
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            writer.transport.abort() if task.cancelled() else writer.close()
+            writer.transport.abort() if task.cancelled() else close(writer)
 
         task.add_done_callback(ended)
+
+    def _find_objection(self, end: socket.socket) -> tuple[str, str] | None:
+        """The cause, and the sentence."""
+        if not self._may_ask(end):
+            return "user", "this manager answers root, its own user and those whom manager.yaml names as socket_users"
+        if len(self._tasks) >= MAX_CONNECTIONS:
+            return "connections", "too many connections: close some, or ask again in a moment"
+        return None
 
     def _may_ask(self, end: socket.socket) -> bool:
         _, uid, _ = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
@@ -93,6 +106,7 @@ class Api:
                 try:
                     whole = lines.feed(data)
                 except ApiError as error:
+                    self.refusals.note("line", f"a connection to the manager's socket ends: {error}")
                     writer.write(encode(Refused(str(error))))
                     return
                 for line in whole:

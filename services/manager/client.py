@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +28,8 @@ def ask(request: msgspec.Struct, kind: type[T], path: Path | None = None) -> T:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_WITHIN_S)
             connection.connect(str(path))
-            connection.sendall(encode(request))
+            with contextlib.suppress(BrokenPipeError):  # it may have said why before it stopped listening
+                connection.sendall(encode(request))
             while data := connection.recv(CHUNK):
                 for line in lines.feed(data):
                     return read_answer(line, kind)

@@ -14,6 +14,8 @@ import time
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
 
+from services.app.farewell import turn_away
+from services.app.refusals import Refusals
 from services.keys import Identity
 from services.manager.admission import DEADLINE_S, Asked, Knocking, ManagerEnd
 from services.manager.config import place_text, read_place
@@ -43,6 +45,8 @@ class Door:
     def __init__(self, identity: Identity, admit: Admit, hear: Hear) -> None:
         self._identity, self._admit, self._hear = identity, admit, hear
         self._keeper = Doorkeeper()
+        self.refusals = Refusals(log)
+        self._full = ManagerEnd(identity).refuse("too many join at once: try again in a moment")
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -69,7 +73,8 @@ class Door:
         peer = writer.get_extra_info("peername")
         address = plain_address(peer[0]) if peer else ""
         if not address or not self._keeper.enter(address, time.monotonic()):
-            writer.transport.abort()
+            self.refusals.note("full", f"a join from '{address}' is refused: too many try at once, or it too often")
+            turn_away(writer, self._full)
             return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer, address, peer[1]))
         self._tasks.add(task)
@@ -110,10 +115,10 @@ class Door:
                 writer.write(send)
                 await writer.drain()
         except JoinError as error:
-            log.info("a join from '%s' is refused: %s", address, error)
+            self.refusals.note("join", f"a join from '{address}' is refused: {error}")
             return end.refuse(str(error))
         except ManagerError as error:
-            log.warning("a join from '%s' fails: %s", address, error)
+            self.refusals.note(type(error).__name__, f"a join from '{address}' fails: {error}")
             return end.refuse("this manager cannot admit anybody just now: try again")
         return b""
 

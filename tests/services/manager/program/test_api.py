@@ -12,20 +12,18 @@ import msgspec
 import pytest
 
 from services.manager import api_words as words
-from services.manager.api import Api
+from services.manager.api import MAX_CONNECTIONS, Api
 from services.manager.client import ask
 from services.manager.errors import ManagerAwayError, RefusedError
 from tests.services.manager.program.ends import run
 
 ANOTHER_USER = """
-import socket, sys
+import contextlib, socket, sys
 end = socket.socket(socket.AF_UNIX)
 end.connect(sys.argv[1])
-try:
+with contextlib.suppress(BrokenPipeError):
     end.sendall(b'{"do":"names"}\\n')
-    print(len(end.recv(100)))
-except ConnectionError:
-    print(0)
+print(end.recv(1000).decode())
 """
 
 
@@ -69,6 +67,25 @@ def say(path: Path, data: bytes) -> bytes:
         return end.recv(65536)
 
 
+def test_one_too_many_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "manager.sock"
+
+    async def test() -> None:
+        api = Api(answer)
+        await api.start(path)
+        held = [await asyncio.open_unix_connection(path) for _ in range(MAX_CONNECTIONS)]
+        try:
+            with pytest.raises(RefusedError, match="too many connections"):
+                await asyncio.to_thread(ask, words.GetNames(), words.Names, path)
+            assert api.refusals.counts == {"connections": 1}
+        finally:
+            for _, writer in held:
+                writer.close()
+            await api.stop()
+
+    run(test())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_another_user_is_not_answered() -> None:
     async def test(path: Path) -> None:
@@ -76,8 +93,11 @@ def test_another_user_is_not_answered() -> None:
         await api.start(path)
         try:
             await asyncio.to_thread(path.chmod, 0o666)
-            assert await asyncio.to_thread(heard_by, path, 65534) == 0
-            assert await asyncio.to_thread(heard_by, path, 0) > 0
+            for _ in range(3):
+                told = msgspec.json.decode(await asyncio.to_thread(heard_by, path, 65534), type=words.Refused)
+                assert told.why.startswith("this manager answers root, its own user and those")
+            assert api.refusals.counts == {"user": 3}
+            assert msgspec.json.decode(await asyncio.to_thread(heard_by, path, 0), type=words.Names) == words.Names(())
         finally:
             await api.stop()
 
@@ -86,8 +106,8 @@ def test_another_user_is_not_answered() -> None:
         run(test(Path(folder, "manager.sock")))
 
 
-def heard_by(path: Path, user: int) -> int:
-    """How many bytes that user is answered."""
+def heard_by(path: Path, user: int) -> str:
+    """What that user is answered."""
     program = [sys.executable if user == 0 else "/usr/bin/python3", "-c", ANOTHER_USER, str(path)]
     done = subprocess.run(program, user=user, capture_output=True, text=True, timeout=30, check=True)
-    return int(done.stdout)
+    return done.stdout
