@@ -55,3 +55,37 @@ def test_nobody_holds_the_names_of_others() -> None:
     found = play("names")
     assert (found["reply"], found["answered"]) == (0, 0)
     assert found["took_s"] < 2, found
+
+
+def test_the_other_family_answers_within_a_second() -> None:
+    """Where IPv6 swallows what it is sent (RFC 8305), and where it refuses."""
+    found = play("families")
+    (silent, waited_s), (refusing, refused_s) = found["replies"].values()
+    assert (silent, refusing) == (0, 0)
+    assert found["tried"] == 2, "IPv6 comes first"
+    assert 0.2 < waited_s < 1, found
+    assert refused_s < 0.25, found
+
+
+def test_what_a_dial_comes_to() -> None:
+    """By its addresses in their order, within a second in all."""
+    found = play("dials")
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
+        "silent, then listening": "::1",
+        "refusing, then listening": "::1",
+        "two silent, then listening": "::1",
+        "refusing": "REFUSED",
+        "silent": "TIMED_OUT",
+        "none": "HOST_UNREACHABLE",
+    }
+    took = {name: took_s for name, (_, took_s) in found.items()}
+    assert 0.2 < took["silent, then listening"] < 1, took
+    assert 0.45 < took["two silent, then listening"] < 1, took
+    assert max(took["refusing, then listening"], took["refusing"], took["none"]) < 0.25, took
+    assert 0.9 < took["silent"] < 2, took
+
+
+def test_only_neighbours_may_use_the_client() -> None:
+    """It listens on the LAN, and `allow_from` names that."""
+    found = play("strangers")
+    assert found == {"said": {"5.9.77.2": 0, "5.9.90.2": -1}, "logged": 1}
