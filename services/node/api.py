@@ -18,6 +18,8 @@ from typing import Protocol
 
 import msgspec
 
+from services.app.farewell import close, turn_away
+from services.app.refusals import Refusals
 from services.manager.ending import end_tasks
 from services.manager.limits import Limits
 from services.node.access import is_trusted
@@ -59,7 +61,7 @@ class Api:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._of: Counter[int] = Counter()
-        self.refused = 0
+        self.refusals = Refusals(log)
 
     async def start(self) -> None:
         """Raises ApiError."""
@@ -82,11 +84,13 @@ class Api:
         others = sum(count for other, count in self._of.items() if not is_trusted(other))
         full = len(self._connections) >= MAX_CONNECTIONS or self._of[uid] >= MAX_OF_ONE
         if full or (not is_trusted(uid) and others >= MAX_OTHERS):
-            self.refused += 1
-            writer.transport.abort()
+            self.refusals.note("connections", f"user {uid} has too many connections to the node's socket")
+            turn_away(writer, encode(Refused("too many connections: close some, or ask again in a moment")))
             return
         self._of[uid] += 1
-        task = asyncio.get_running_loop().create_task(_Connection(self._desk, self._refusal, uid).serve(reader, writer))
+        task = asyncio.get_running_loop().create_task(
+            _Connection(self._desk, self._refusal, self.refusals, uid).serve(reader, writer)
+        )
         self._connections.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -94,7 +98,7 @@ class Api:
             self._of[uid] -= 1
             if not self._of[uid]:
                 del self._of[uid]
-            writer.transport.abort() if task.cancelled() else writer.close()
+            writer.transport.abort() if task.cancelled() else close(writer)
             if not task.cancelled() and task.exception() is not None:
                 log.error("a connection failed", exc_info=task.exception())
 
@@ -102,8 +106,8 @@ class Api:
 
 
 class _Connection:
-    def __init__(self, desk: Desk, refusal: Callable[[int, Request], str], uid: int) -> None:
-        self._desk, self._refusal, self._uid = desk, refusal, uid
+    def __init__(self, desk: Desk, refusal: Callable[[int, Request], str], refusals: Refusals, uid: int) -> None:
+        self._desk, self._refusal, self._refusals, self._uid = desk, refusal, refusals, uid
         self._limits = Limits(PER_S, BURST, most=1)
         self._lines = LineReader()
         self._held: list[Publish | Carry] = []
@@ -117,6 +121,7 @@ class _Connection:
                     async with asyncio.timeout(WRITE_WITHIN_S):
                         await writer.drain()
         except ApiError as error:
+            self._refusals.note("line", f"user {self._uid}: a connection to the node's socket ends: {error}")
             writer.write(encode(Refused(str(error), asked_wrongly=True)))
         except OSError as error:
             log.debug("a connection ends: %s", error or "silent, or slow to read")
@@ -140,6 +145,7 @@ class _Connection:
         """Raises ApiError for what is no request."""
         request = read_request(line)
         if why := self._refusal(self._uid, request) or self._excess(request):
+            self._refusals.note("not allowed", f"user {self._uid} is refused '{type(request).__name__}': {why}")
             return Refused(why)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 from typing import Self, TypeVar
@@ -46,7 +47,8 @@ class Line:
     def ask(self, request: msgspec.Struct, kind: type[T]) -> T:
         """Raises NodeRefusedError, NodeAwayError, ApiError."""
         try:
-            self._socket.sendall(encode(request))
+            with contextlib.suppress(BrokenPipeError):  # it may have said why before it stopped listening
+                self._socket.sendall(encode(request))
             while data := self._socket.recv(CHUNK):
                 for line in self._lines.feed(data):
                     return read_answer(line, kind)

@@ -296,10 +296,10 @@ def test_one_user_has_so_many_connections(tmp_path: Path) -> None:
         for node in nodes:
             await node.start()
             await node.ask(GetPets(), Pets)
-        with pytest.raises(NodeAwayError):
+        with pytest.raises(NodeRefusedError, match="too many connections"):
             async with NodeClient(path) as more:
                 await more.ask(GetPets(), Pets)
-        assert api.refused == 1
+        assert api.refusals.counts == {"connections": 1}
         await nodes.pop().close()
         await until(lambda: api._of[os.geteuid()] < MAX_OF_ONE)
         async with NodeClient(path) as more:
