@@ -7,7 +7,7 @@ from tests.boot.rows import Table, wait_for
 
 TRACKER = "127.0.0.1:20000"
 LISTENERS = "sudo ss -Hltun | awk '{print $5}' | grep -v '^127\\.' | grep -v ':68$' | sort -u | xargs"
-PLACE = r"(?:\*|0\.0\.0\.0|\[::\]|\[fd53:[0-9a-f:]+\]):(?:22|51820|51821|51822|7997|4222)"
+PLACE = r"(?:\*|0\.0\.0\.0|\[::\]|\[fd53:[0-9a-f:]+\]):(?:22|51820|51821|51822|7997|4222|4223)"
 """SSH; links, sessions, probes and the join port of the mesh; the manager's bus on its session address."""
 DATA = "findmnt -bno SIZE,FSTYPE /data; ls /run/skywire"
 HOME = "getent passwd viscript | cut -d: -f6 | xargs stat -c '%U %a'"
