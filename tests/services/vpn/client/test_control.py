@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -75,6 +76,16 @@ def test_what_is_wrong_is_told(answers: list[bytes], says: str) -> None:
     with pytest.raises(TunnelError) as caught:
         run(*answers, work=lease_and_hold)
     assert says in str(caught.value)
+
+
+def test_a_server_of_many_words_is_one_cause() -> None:
+    causes = Counter[str]()
+    for number in range(5):
+        for answers in ([encode(Refused(f"no, {number}"))], [encode(LEASED), encode(Ended(f"over, {number}"))]):
+            with pytest.raises(TunnelError, match=f", {number}") as caught:
+                run(*answers, work=lease_and_hold)
+            causes[caught.value.cause] += 1
+    assert causes == {"refused": 5, "ended": 5}
 
 
 def test_a_silent_server_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
