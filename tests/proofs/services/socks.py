@@ -50,6 +50,9 @@ def rows() -> Iterator[Row]:
     for claim, words in {
         "5,000 connections and slow readers, by an unprivileged user": ["test_crowd.py"],
         "no spelling of an address leads to the server itself": ["test_own_addresses.py"],
+        "its LAN by public addresses, names without end, IPv6 that is silent": ["test_in_the_wild.py"],
+        "the choice: first, named, country, fastest, random": ["test_in_a_mesh.py"],
+        "whoever is too many is told so": ["test_full.py"],
         "streams: whole, half-closed, reset, slow, idle; deadlines; limits": ["test_streams.py"],
         "dead, deaf and dumb servers: the next one is asked": ["test_failover.py"],
         "malformed input: hypothesis and a kept corpus": ["test_wire.py"],
