@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal as process_signals
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from services import seed_file
+from services.app.program import serve
 from services.keys import Identity
 from services.manager import api_words as words
 from services.manager import tables
@@ -43,20 +43,7 @@ async def run(config: Config) -> None:
     """Raises IdentityError, ManagerError."""
     with seed_file.read(config.seed) as seed:
         identity = Identity(seed)
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-    for number in (process_signals.SIGTERM, process_signals.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    async with SignalClient() as signal:
-        signal.status = "starts"
-        work = asyncio.ensure_future(_serve(identity, config, signal))
-        waits = [asyncio.ensure_future(told.wait()), asyncio.ensure_future(signal.wait_shutdown())]
-        await asyncio.wait({work, *waits}, return_when=asyncio.FIRST_COMPLETED)
-        notify("STOPPING=1")
-        for task in (work, *waits):
-            task.cancel()
-        ended = await asyncio.gather(work, return_exceptions=True)
-    if isinstance(ended[0], Exception):
-        raise ended[0]
+    await serve(partial(_serve, identity, config))
 
 
 async def _serve(identity: Identity, config: Config, signal: SignalClient) -> None:
