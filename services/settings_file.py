@@ -9,6 +9,7 @@ word forbids them.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,14 +27,13 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
-def read_settings(path: Path, kind: type[T], defaults: Path | None = None) -> T:
-    """What the file says, laid over what `defaults` says, key by key; then the file need not exist. Raises
-    SettingsError.
+def read_settings(path: Path, kind: type[T], defaults: Path | Sequence[Path] | None = None) -> T:
+    """What the file says, laid key by key over what `defaults` say, each of which lies over those before it. With any,
+    only the first of them must exist. Raises SettingsError.
     """
-    if defaults is None:
-        return parse_settings(_read(path), kind, str(path))
-    under = _Document(_read(defaults), str(defaults))
-    return _convert([_Document(_read(path), str(path)), under] if path.exists() else [under], kind)
+    first, *rest = [defaults] if isinstance(defaults, Path) else defaults or [path]
+    layers = [first, *(layer for layer in (*rest, path) if layer != first and layer.exists())]
+    return _convert([_Document(_read(layer), str(layer)) for layer in reversed(layers)], kind)
 
 
 def parse_settings(text: str, kind: type[T], source: str) -> T:
@@ -71,7 +71,7 @@ def _read(path: Path) -> str:
 
 
 def _convert(documents: list[_Document], kind: type[T]) -> T:
-    """The first lies over the second."""
+    """Each lies over those after it."""
     plain = documents[-1].plain
     for document in documents[-2::-1]:
         plain = _laid_over(document.plain, plain)

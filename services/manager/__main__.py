@@ -32,9 +32,14 @@ def main() -> None:
 
 @main.command()
 @click.option("--config", type=click.Path(path_type=Path), help="manager.yaml (default: the board's, else your own).")
-@click.option("--defaults", type=click.Path(path_type=Path), help="A file of the same form, over which it is laid.")
+@click.option(
+    "--defaults",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file of the same form, over which it is laid; of several, all but the first may be missing.",
+)
 @click.option("--debug", is_flag=True, help="Log everything.")
-def run(config: Path | None, defaults: Path | None, debug: bool) -> None:
+def run(config: Path | None, defaults: tuple[Path, ...], debug: bool) -> None:
     """Run the manager, beside a node with the same identity, until SIGTERM.
 
     \b

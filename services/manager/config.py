@@ -20,6 +20,7 @@ socket_users: [viscript]               who may ask there, besides root and its o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -126,9 +127,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.cluster_secret or self.folder / "cluster-secret"
 
 
-def load_config(path: Path | None, defaults: Path | None = None) -> Config:
+def load_config(path: Path | None, defaults: Path | Sequence[Path] = ()) -> Config:
     """What a file says that was named, or the usual one where there is one. Raises SettingsError."""
     usual = places.usual_config()
-    if path is None and defaults is None and not usual.exists():
+    if path is None and not defaults and not usual.exists():
         return Config()
     return read_settings(path or usual, Config, defaults)

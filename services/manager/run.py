@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def _add_commands(manager: Manager, signal: SignalClient) -> None:
         signal.add_command(command.__name__, command)
 
 
-def settle(path: Path | None, defaults: Path | None) -> Config:
+def settle(path: Path | None, defaults: Sequence[Path]) -> Config:
     """The configuration, where the process is one that nobody looks into. Raises SettingsError, OSError."""
     hide_process()
     return load_config(path, defaults)

@@ -31,7 +31,12 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), envvar="NODE_CONFIG", help="node.yaml (also NODE_CONFIG)."
 )
-DEFAULTS = click.option("--defaults", type=click.Path(path_type=Path), help="A file like it, under it.")
+DEFAULTS = click.option(
+    "--defaults",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file like it, under it; of several, each lies over those before, and may be missing but for the first.",
+)
 
 
 class Commands(click.Group):
@@ -60,7 +65,7 @@ commands.add(main)
 @main.command()
 @CONFIG
 @DEFAULTS
-def run(config: Path | None, defaults: Path | None) -> None:
+def run(config: Path | None, defaults: tuple[Path, ...]) -> None:
     """Be a node: keep links, routes and sessions in the kernel, and serve the node's socket.
 
     Without a configuration it is a node without a network. It needs root, or CAP_NET_ADMIN.
@@ -85,7 +90,7 @@ def run(config: Path | None, defaults: Path | None) -> None:
 @main.command()
 @CONFIG
 @DEFAULTS
-def down(config: Path | None, defaults: Path | None) -> None:
+def down(config: Path | None, defaults: tuple[Path, ...]) -> None:
     """Take everything of a node that was stopped out of the kernel: its links, routes and sessions end.
 
     \b

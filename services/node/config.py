@@ -14,6 +14,7 @@ socket: /run/skywire/node.sock     tunnel_users: [skywire-vpn]      may carry ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -177,11 +178,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [(protocol, int(port)) for protocol, _, port in (found.partition("/") for found in self.outside)]
 
 
-def load_config(path: Path | None, defaults: Path | None = None) -> Config:
-    """What the files say: `defaults`, over it the one that was named, else the usual one. A file that was named and is
-    not there is an error, unless there are defaults. Raises SettingsError.
+def load_config(path: Path | None, defaults: Path | Sequence[Path] = ()) -> Config:
+    """What the files say: `defaults`, over them the one that was named, else the usual one. A file that was named and
+    is not there is an error, unless there are defaults, of which only the first must be there. Raises SettingsError.
     """
-    if path is None and defaults is None and not usual_config().exists():
+    if path is None and not defaults and not usual_config().exists():
         return Config()
     return read_settings(path or usual_config(), Config, defaults)
 

@@ -81,3 +81,20 @@ def test_a_file_lies_over_the_defaults_key_by_key(tmp_path: Path) -> None:
     defaults.write_text("\ndoor: {listen: 1}")
     with pytest.raises(SettingsError, match=r"defaults\.yaml:2: key 'door\.listen'"):
         read_settings(own, Settings, defaults)
+
+
+def test_of_several_defaults_the_first_must_be_there(tmp_path: Path) -> None:
+    image, joined, own = (tmp_path / f"{name}.yaml" for name in ("image", "joined", "own"))
+    image.write_text('folder: /var/x\ndoor: {listen: "a:1", limit: 7}\n')
+    assert read_settings(own, Settings, (image, joined)) == Settings(Path("/var/x"), Door("a:1", 7))
+    joined.write_text("door: {limit: 8}\n")
+    assert read_settings(own, Settings, (image, joined)) == Settings(Path("/var/x"), Door("a:1", 8))
+    own.write_text("door: {limit: 9}\n")
+    assert read_settings(own, Settings, (image, joined)) == Settings(Path("/var/x"), Door("a:1", 9))
+    joined.write_text("\n\ndoor: {limit: x}\n")
+    own.unlink()
+    with pytest.raises(SettingsError, match=r"joined\.yaml:3: key 'door\.limit'"):
+        read_settings(own, Settings, (image, joined))
+    image.unlink()
+    with pytest.raises(SettingsError, match=r"image\.yaml: cannot be read"):
+        read_settings(own, Settings, (image, joined))
