@@ -12,6 +12,7 @@ from pathlib import Path
 from image.errors import ImageError
 from image.recipe import HERE, Python, Recipe
 from image.run import Runner
+from image.steps.accounts import pin_accounts, read_accounts
 from image.steps.kernel import Kernel, install_modules
 
 TREE = HERE.parent
@@ -163,8 +164,9 @@ def lay_overlay(root: Path) -> None:
 
 
 def settle(run: Runner, root: Path) -> None:
-    """System users, made by the board's own program; then what differs from run to run goes."""
+    """System users, made by the board's own program, with their numbers; then what differs from run to run goes."""
     run("chroot", root, "systemd-sysusers")
+    pin_accounts(root, read_accounts())
     for name in ("var/cache/ldconfig/aux-cache", "etc/machine-id", "etc/.pwd.lock", "var/lib/systemd/random-seed"):
         (root / name).unlink(missing_ok=True)
     for backup in root.glob("etc/*-"):
