@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 from collections.abc import Iterable
 
+from services.app.line_socket import is_trusted
 from services.node.api_words import FOR_MANAGERS, Carry, Request, Uncarry, Vouch
 from services.node.config import Config
 
@@ -26,10 +26,6 @@ class Access:
             case _ if isinstance(request, FOR_MANAGERS):
                 return "only root and the node's own user may ask that"
         return ""
-
-
-def is_trusted(uid: int) -> bool:
-    return uid in {0, os.geteuid()}
 
 
 def _uids(names: Iterable[str]) -> set[int]:

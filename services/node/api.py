@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from services.app.farewell import close, turn_away
+from services.app.line_socket import CHUNK, FULL, LineSocket, Room, is_trusted
 from services.app.refusals import Refusals
-from services.manager.ending import end_tasks
 from services.manager.limits import Limits
-from services.node.access import is_trusted
 from services.node.api_wire import LineReader, encode, read_request
 from services.node.api_words import Answer, Carry, Publish, Refused, Request, Uncarry
 from services.node.errors import ApiError
-from viscript.signal.peers import make_unix_listener, remove_unix_listener
 
 log = logging.getLogger(__name__)
 
 MODE = 0o666
-MAX_CONNECTIONS, MAX_OTHERS, MAX_OF_ONE = 256, 192, 64
+ROOM = Room(all=256, others=192, of_one=64)
 MAX_PUBLISHED = 32
 """By one connection."""
 
 IDLE_S, HALF_LINE_S, WRITE_WITHIN_S, ANSWER_WITHIN_S = 120.0, 10.0, 10.0, 40.0
 PER_S, BURST, SLOWER_S = 20.0, 60, 0.05
-CHUNK = 16 * 1024
-
-_credentials = struct.Struct("iII")
 
 
 class Desk(Protocol):
@@ -57,52 +48,23 @@ class Api:
     def __init__(self, path: Path, desk: Desk, refusal: Callable[[int, Request], str]) -> None:
         """`refusal` says why a user may not ask something, or nothing."""
         self._path, self._desk, self._refusal = path, desk, refusal
-        self._inode = 0
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
-        self._of: Counter[int] = Counter()
         self.refusals = Refusals(log)
+        full = encode(Refused(FULL))
+        self._socket = LineSocket(path, self._serve, ROOM, self.refusals, full=full, mode=MODE)
 
     async def start(self) -> None:
         """Raises ApiError."""
         try:
-            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            listener, self._inode = make_unix_listener(self._path, MODE)
+            await self._socket.start()
         except OSError as error:
             raise ApiError(f"cannot listen at '{self._path}': {error.strerror} (name another in node.yaml)") from None
-        self._server = await asyncio.start_unix_server(self._connected, sock=listener)
 
     async def close(self) -> None:
         """What was published stays open in the firewall for whoever starts next."""
-        if self._server is not None:
-            self._server.close()
-            remove_unix_listener(self._path, self._inode)
-        await end_tasks(self._connections)
+        await self._socket.close()
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = _uid(writer)
-        others = sum(count for other, count in self._of.items() if not is_trusted(other))
-        full = len(self._connections) >= MAX_CONNECTIONS or self._of[uid] >= MAX_OF_ONE
-        if full or (not is_trusted(uid) and others >= MAX_OTHERS):
-            self.refusals.note("connections", f"user {uid} has too many connections to the node's socket")
-            turn_away(writer, encode(Refused("too many connections: close some, or ask again in a moment")))
-            return
-        self._of[uid] += 1
-        task = asyncio.get_running_loop().create_task(
-            _Connection(self._desk, self._refusal, self.refusals, uid).serve(reader, writer)
-        )
-        self._connections.add(task)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            self._connections.discard(task)
-            self._of[uid] -= 1
-            if not self._of[uid]:
-                del self._of[uid]
-            writer.transport.abort() if task.cancelled() else close(writer)
-            if not task.cancelled() and task.exception() is not None:
-                log.error("a connection failed", exc_info=task.exception())
-
-        task.add_done_callback(ended)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, uid: int) -> None:
+        await _Connection(self._desk, self._refusal, self.refusals, uid).serve(reader, writer)
 
 
 class _Connection:
@@ -184,13 +146,3 @@ class _Connection:
 
 def _is_same(asked: Uncarry, held: Publish | Carry) -> bool:
     return isinstance(held, Carry) and (held.node_id, set(held.networks)) == (asked.node_id, set(asked.networks))
-
-
-def _uid(writer: asyncio.StreamWriter) -> int:
-    """Nobody's, where the other end has left already."""
-    end = writer.get_extra_info("socket")
-    try:
-        data = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _credentials.size)
-    except OSError:
-        return 65534
-    return int(_credentials.unpack(data)[1])

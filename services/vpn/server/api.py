@@ -9,85 +9,51 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.app.farewell import close, turn_away
+from services.app.line_socket import CHUNK, FULL, LineSocket, Room, answer_lines
 from services.app.refusals import Refusals
 from services.kernel.errors import KernelError
 from services.vpn.errors import AskError, StartError, TalkError
 from services.vpn.server.api_words import Answer, Clients, Refused, Request, Status, encode, line_reader, read_answer
 from services.vpn.server.api_words import read_request as read
-from viscript.signal.peers import make_unix_listener, remove_unix_listener
 
 log = logging.getLogger(__name__)
 
 MODE = 0o666
-MAX_CONNECTIONS, MAX_REQUEST = 16, 1024
+MAX_REQUEST = 1024
+ROOM = Room(all=16, others=12, of_one=12)
 IDLE_S = 10.0
-CHUNK = 64 * 1024
 
 
 class Api:
     def __init__(self, path: Path, answer: Callable[[Request], Awaitable[Answer]]) -> None:
         self._path, self._answer = path, answer
-        self._server: asyncio.Server | None = None
-        self._inode = 0
         self.refusals = Refusals(log)
-        self._open: set[asyncio.Task[None]] = set()
+        full = encode(Refused(FULL))
+        self._socket = LineSocket(path, self._serve, ROOM, self.refusals, full=full, mode=MODE)
 
     async def start(self) -> None:
         """Raises StartError."""
         try:
-            listener, self._inode = make_unix_listener(self._path, MODE)
+            await self._socket.start()
         except OSError as error:
             raise StartError(f"cannot listen at '{self._path}': {error.strerror} (set another: ram)") from None
-        self._server = await asyncio.start_unix_server(self._connected, sock=listener)
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            remove_unix_listener(self._path, self._inode)
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await self._socket.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self._open) >= MAX_CONNECTIONS:
-            self.refusals.note("connections", "too many connections to this server's own socket: one is refused")
-            turn_away(writer, encode(Refused("too many connections: ask again in a moment")))
-            return
-        self._open.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _uid: int) -> None:
         try:
-            await self._talk(reader, writer)
+            await answer_lines(reader, writer, line_reader(MAX_REQUEST), self._answered, IDLE_S)
         except TalkError as error:
             self.refusals.note("line", f"a connection to this server's own socket ends: {error}")
             writer.write(encode(Refused(str(error))))
-        except OSError as error:
-            log.debug("a connection ends: %s", error or "silent, or slow to read")
-        except asyncio.CancelledError:
-            log.debug("a connection ends with this program")  # asyncio before 3.12 would tell it as a mistake
-        finally:
-            self._open.discard(task)
-            close(writer) if not task.cancelling() else writer.transport.abort()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines = line_reader(MAX_REQUEST)
-        while True:
-            async with asyncio.timeout(IDLE_S):
-                data = await reader.read(CHUNK)
-            if not data:
-                return
-            for line in lines.feed(data):
-                writer.write(encode(await self._answered(line)))
-                async with asyncio.timeout(IDLE_S):
-                    await writer.drain()
-
-    async def _answered(self, line: bytes) -> Answer:
+    async def _answered(self, line: bytes) -> bytes:
         try:
-            return await self._answer(read(line))
+            return encode(await self._answer(read(line)))
         except (TalkError, KernelError) as error:
             self.refusals.note(type(error).__name__, f"a question at this server's own socket is refused: {error}")
-            return Refused(str(error))
+            return encode(Refused(str(error)))
 
 
 def ask(path: Path, request: Request) -> Status | Clients:

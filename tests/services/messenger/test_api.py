@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from services.messenger import api as module
 from services.messenger import api_connection
-from services.messenger.api import MAX_OF_ONE, Api
+from services.messenger.api import Api
 from services.messenger.api_wire import decode_answer, encode, read_request
 from services.messenger.api_words import (
     MAX_LINE,
@@ -333,25 +333,6 @@ def test_half_a_line_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Monke
                 return found
 
         assert await asyncio.to_thread(ask) == b""
-
-    run(tmp_path, test)
-
-
-def test_one_user_has_so_many_connections(tmp_path: Path) -> None:
-    async def test(path: Path, _: Desk, api: Api) -> None:
-        many = [MessengerClient(path) for _ in range(MAX_OF_ONE)]
-        for one in many:
-            await one.start()
-            await one.ask(GetContacts(), Contacts)
-        with pytest.raises(MessengerRefusedError, match="too many connections"), Line(path) as line:
-            await asyncio.to_thread(line.ask, GetContacts(), Contacts)
-        assert api.refusals.counts["connections"] == 1
-        await many.pop().close()
-        await until(lambda: api._of[os.geteuid()] < MAX_OF_ONE)
-        async with MessengerClient(path) as more:
-            await more.ask(GetContacts(), Contacts)
-        for one in many:
-            await one.close()
 
     run(tmp_path, test)
 

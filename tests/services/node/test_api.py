@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from services.keys import Identity, new_seed
 from services.node import api as module
 from services.node.access import Access
-from services.node.api import BURST, MAX_OF_ONE, PER_S, Api
+from services.node.api import BURST, PER_S, Api
 from services.node.api_wire import LineReader, encode, read_answer, read_request
 from services.node.api_words import (
     MAX_LINE,
@@ -290,26 +290,6 @@ def test_a_fault_of_ours_is_an_answer_too(tmp_path: Path) -> None:
 # much
 
 
-def test_one_user_has_so_many_connections(tmp_path: Path) -> None:
-    async def test(path: Path, _: Desk, api: Api) -> None:
-        nodes = [NodeClient(path) for _ in range(MAX_OF_ONE)]
-        for node in nodes:
-            await node.start()
-            await node.ask(GetPets(), Pets)
-        with pytest.raises(NodeRefusedError, match="too many connections"):
-            async with NodeClient(path) as more:
-                await more.ask(GetPets(), Pets)
-        assert api.refusals.counts == {"connections": 1}
-        await nodes.pop().close()
-        await until(lambda: api._of[os.geteuid()] < MAX_OF_ONE)
-        async with NodeClient(path) as more:
-            await more.ask(GetPets(), Pets)
-        for node in nodes:
-            await node.close()
-
-    run(tmp_path, test)
-
-
 def test_a_flood_of_questions_is_slowed_and_starves_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "is_trusted", lambda _: False)
 
@@ -346,8 +326,8 @@ def test_who_reads_no_answers_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
         desk.published = {f"service-{number}": number for number in range(20_000)}
         with raw(path) as end:
             end.sendall(encode(GetServices()) * 20)
-            await until(lambda: len(api._connections) == 1)
-            await until(lambda: not api._connections)
+            await until(lambda: api._socket.connections == 1)
+            await until(lambda: not api._socket.connections)
 
     run(tmp_path, test)
 

@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.vpn.client.api import MAX_CONNECTIONS, Api, ask
+from services.vpn.client.api import Api, ask
 from services.vpn.client.api_words import MAX_LINE, Done, GetStatus, Off, Phase, Status, encode
 from services.vpn.errors import AskError, StartError
 
@@ -95,23 +95,6 @@ def test_a_line_that_is_none_is_refused(running: Running) -> None:
 def test_too_long_a_line_ends_that_connection_alone(running: Running) -> None:
     assert b"a line of more than" in running.say(b"x" * (MAX_LINE + 1))
     assert ask(running.path, GetStatus()) == STATUS
-
-
-def test_one_too_many_is_told(running: Running, caplog: pytest.LogCaptureFixture) -> None:
-    with ExitStack() as stack:
-        for _ in range(MAX_CONNECTIONS):
-            held = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            held.settimeout(5)
-            held.connect(str(running.path))
-            held.sendall(encode(GetStatus()))
-            assert held.recv(1) == b"{", "it has its place"
-        for _ in range(3):
-            with pytest.raises(AskError, match="too many connections"):
-                ask(running.path, GetStatus())
-    assert [message for message in caplog.messages if "too many" in message] == [
-        "too many connections to this client's own socket: one is refused"
-    ]
-    until_answered(running.path)
 
 
 def until_answered(path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from services.vpn.errors import AskError, TalkError
 from services.vpn.server import api as module
-from services.vpn.server.api import MAX_CONNECTIONS, MAX_REQUEST, Api, ask
+from services.vpn.server.api import MAX_REQUEST, Api, ask
 from services.vpn.server.api_words import Answer, Clients, GetClients, GetStatus, Request, read_answer, read_request
 
 CORPUS = (Path(__file__).parent / "corpus.txt").read_bytes().splitlines()
@@ -57,27 +57,6 @@ def test_it_stands_its_enemies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(go())
     with pytest.raises(AskError, match="no server answers at"):
         ask(path, GetStatus())
-
-
-def test_one_too_many_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "vpn-server.sock"
-
-    async def go() -> None:
-        api = Api(path, nobody)
-        await api.start()
-        held = [await asyncio.open_unix_connection(path) for _ in range(MAX_CONNECTIONS)]
-        try:
-            for _ in range(3):
-                with pytest.raises(AskError, match="too many connections"):
-                    await asyncio.to_thread(ask, path, GetClients())
-            assert api.refusals.counts == {"connections": 3}
-        finally:
-            for _, writer in held:
-                writer.close()
-            await api.close()
-
-    asyncio.run(go())
-    assert len(caplog.messages) == 1
 
 
 @given(
