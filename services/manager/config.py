@@ -16,6 +16,8 @@ limits: {sessions_per_min: 120, routes_of_one: 4096, routes: 50000}
 node: /run/skywire/node.sock           the socket of the node beside it
 socket: /run/skywire/manager.sock      the manager's own
 socket_users: [viscript]               who may ask there, besides root and its own user
+joined: /data/mesh/joined/node.yaml    where that file is, the board is of another network, and this manager ends
+role: manager                          or both: it goes on all the same; member: in a pairing it never is the manager
 """
 
 from __future__ import annotations
@@ -115,6 +117,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: Path = msgspec.field(default_factory=node_socket)
     socket: Path = msgspec.field(default_factory=places.usual_socket)
     socket_users: tuple[str, ...] = ()
+    joined: Path | None = None
+    role: Literal["", "member", "manager", "both"] = ""
 
     def __post_init__(self) -> None:
         if len(self.others) == 1:
@@ -125,6 +129,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def secret_file(self) -> Path:
         return self.cluster_secret or self.folder / "cluster-secret"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this board is a member elsewhere, and nobody said that it is a manager all the same."""
+        return self.role not in {"manager", "both"} and self.joined is not None and self.joined.exists()
 
 
 def load_config(path: Path | None, defaults: Path | Sequence[Path] = ()) -> Config:

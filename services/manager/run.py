@@ -48,23 +48,31 @@ async def run(config: Config) -> None:
 
 async def _serve(identity: Identity, config: Config, signal: SignalClient) -> None:
     manager = await _started(identity, config, signal)
+    if manager is None:
+        _tell_over(config)
+        return
     try:
         gc.collect()
         gc.freeze()
         notify("READY=1")
         log.info("manager '%s' admits nodes at port %d", manager.me, manager.door.port)
         _add_commands(manager, signal)
-        while True:
+        while not config.is_over:
             signal.status = (await manager.health.check()).summary
             await asyncio.sleep(CHECK_S)
+        _tell_over(config)
     finally:
         await manager.stop()
 
 
-async def _started(identity: Identity, config: Config, signal: SignalClient) -> Manager:
-    """As soon as the node beside it is there, and in a cluster enough of the others."""
+def _tell_over(config: Config) -> None:
+    log.info("this board is of another network (%s): it needs no manager of its own, which ends", config.joined)
+
+
+async def _started(identity: Identity, config: Config, signal: SignalClient) -> Manager | None:
+    """As soon as the node beside it is there, and in a cluster enough of the others; None where it is not wanted."""
     said = ""
-    while True:
+    while not config.is_over:
         manager = Manager(identity, config)
         try:
             await manager.start()
@@ -77,6 +85,7 @@ async def _started(identity: Identity, config: Config, signal: SignalClient) -> 
             await asyncio.sleep(AGAIN_S)
             continue
         return manager
+    return None
 
 
 def _add_commands(manager: Manager, signal: SignalClient) -> None:
