@@ -1,8 +1,13 @@
-"""Chunks of bytes to whole lines, for the services' sockets. No I/O."""
+"""Chunks of bytes to whole lines, lines to words and back, for the services' sockets. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 
 class LineReader:
@@ -26,3 +31,16 @@ class LineReader:
         if any(len(line) > self._max_line for line in (*lines, self._data)):
             raise self._error(f"a line of more than {self._max_line} bytes")
         return [bytes(line) for line in lines]
+
+
+def encode(words: msgspec.Struct) -> bytes:
+    """One line of JSON, with its end."""
+    return msgspec.json.encode(words) + b"\n"
+
+
+def decode(line: bytes, decoder: msgspec.json.Decoder[T], error: Callable[[str], Exception], what: str) -> T:
+    """The words of a line. Raises what `error` makes of "not a request: …", with the place that does not fit."""
+    try:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as mistake:
+        raise error(f"not {what}: {mistake}") from None

@@ -16,7 +16,8 @@ import msgspec
 from services.app.farewell import turn_away
 from services.app.line_socket import FULL, LineSocket, Room, answer_lines, is_trusted
 from services.app.refusals import Refusals
-from services.manager.api_wire import LineReader, encode, read_request
+from services.lines import encode
+from services.manager.api_wire import LineReader, read_request
 from services.manager.api_words import Refused, Request
 from services.manager.errors import ApiError, EngineError, ManagerError
 

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import msgspec
 
+from services.lines import encode
 from services.manager import places
-from services.manager.api_wire import LineReader, encode, read_answer
+from services.manager.api_wire import LineReader, read_answer
 from services.manager.api_words import MAX_ANSWER
 from services.manager.errors import ManagerAwayError
 

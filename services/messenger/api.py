@@ -15,8 +15,8 @@ from pathlib import Path
 
 from services.app.line_socket import FULL, LineSocket, Room, is_trusted
 from services.app.refusals import Refusals
+from services.lines import encode
 from services.messenger.api_connection import Connection, Desk
-from services.messenger.api_wire import encode
 from services.messenger.api_words import Refused
 from services.messenger.errors import ApiError
 

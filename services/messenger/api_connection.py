@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Protocol
 
 from services.app.refusals import Refusals
-from services.messenger.api_wire import LineReader, encode, read_request
+from services.lines import encode
+from services.messenger.api_wire import LineReader, read_request
 from services.messenger.api_words import (
     FOR_PROGRAMS,
     Answer,

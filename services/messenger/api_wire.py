@@ -24,8 +24,8 @@ from services.messenger.errors import ApiError, MessengerRefusedError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_requests = msgspec.json.Decoder(Request)
-_answers = msgspec.json.Decoder(Answer)
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 class LineReader(lines.LineReader):
@@ -35,25 +35,14 @@ class LineReader(lines.LineReader):
         super().__init__(max_line, ApiError)
 
 
-def encode(words: msgspec.Struct) -> bytes:
-    return msgspec.json.encode(words) + b"\n"
-
-
 def read_request(line: bytes) -> Request:
     """Raises ApiError with the place that does not fit."""
-    try:
-        request: Request = _requests.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ApiError(f"not a request: {error}") from None
-    return request
+    return lines.decode(line, _requests, ApiError, "a request")
 
 
 def decode_answer(line: bytes) -> Answer:
     """Raises MessengerRefusedError with the messenger's own words, ApiError for what is no answer."""
-    try:
-        answer: Answer = _answers.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ApiError(f"not an answer: {error}") from None
+    answer = lines.decode(line, _answers, ApiError, "an answer")
     if isinstance(answer, Refused):
         raise MessengerRefusedError(answer.why, asked_wrongly=answer.asked_wrongly)
     return answer

@@ -10,7 +10,8 @@ from typing import BinaryIO, Self, TypeVar
 
 import msgspec
 
-from services.messenger.api_wire import LineReader, decode_answer, encode, expect, expect_event
+from services.lines import encode
+from services.messenger.api_wire import LineReader, decode_answer, expect, expect_event
 from services.messenger.api_words import (
     MAX_ANSWER,
     Answer,

@@ -17,8 +17,9 @@ import msgspec
 
 from services.app.line_socket import CHUNK, FULL, LineSocket, Room, is_trusted
 from services.app.refusals import Refusals
+from services.lines import encode
 from services.manager.limits import Limits
-from services.node.api_wire import LineReader, encode, read_request
+from services.node.api_wire import LineReader, read_request
 from services.node.api_words import Answer, Carry, Publish, Refused, Request, Uncarry
 from services.node.errors import ApiError
 

@@ -11,7 +11,8 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from services.node.api_wire import LineReader, encode, read_answer
+from services.lines import encode
+from services.node.api_wire import LineReader, read_answer
 from services.node.api_words import MAX_ANSWER
 from services.node.errors import NodeAwayError
 from services.node.line import ANSWER_WITHIN_S, CHUNK, CONNECT_WITHIN_S, Line, ask_once, away

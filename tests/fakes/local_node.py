@@ -13,8 +13,9 @@ import msgspec
 from services.addresses import session_address
 from services.errors import IdentityError
 from services.keys import NodeId, read_node_id
+from services.lines import encode
 from services.node import api_words as words
-from services.node.api_wire import LineReader, encode, read_request
+from services.node.api_wire import LineReader, read_request
 from services.node.errors import ApiError
 
 

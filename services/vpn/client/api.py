@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.app.line_socket import CHUNK, FULL, LineSocket, Room, answer_lines, is_trusted
 from services.app.refusals import Refusals
+from services.lines import encode
 from services.vpn.client.api_words import (
     Answer,
     Done,
@@ -19,7 +20,6 @@ from services.vpn.client.api_words import (
     Refused,
     Request,
     Status,
-    encode,
     line_reader,
     read_answer,
     read_request,

@@ -77,21 +77,11 @@ def line_reader() -> lines.LineReader:
     return lines.LineReader(MAX_LINE, TalkError)
 
 
-def encode(words: msgspec.Struct) -> bytes:
-    return msgspec.json.encode(words) + b"\n"
-
-
 def read_request(line: bytes) -> Request:
     """Raises TalkError."""
-    try:
-        return _requests.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TalkError(f"not a request: {error} (ask status or off)") from None
+    return lines.decode(line, _requests, TalkError, "a request (ask status or off)")
 
 
 def read_answer(line: bytes) -> Answer:
     """Raises AskError."""
-    try:
-        return _answers.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AskError(f"not an answer: {error}") from None
+    return lines.decode(line, _answers, AskError, "an answer")

@@ -12,8 +12,9 @@ from pathlib import Path
 from services.app.line_socket import CHUNK, FULL, LineSocket, Room, answer_lines
 from services.app.refusals import Refusals
 from services.kernel.errors import KernelError
+from services.lines import encode
 from services.vpn.errors import AskError, StartError, TalkError
-from services.vpn.server.api_words import Answer, Clients, Refused, Request, Status, encode, line_reader, read_answer
+from services.vpn.server.api_words import Answer, Clients, Refused, Request, Status, line_reader, read_answer
 from services.vpn.server.api_words import read_request as read
 
 log = logging.getLogger(__name__)

@@ -68,28 +68,18 @@ _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
-def encode(words: Request | Answer) -> bytes:
-    return msgspec.json.encode(words) + b"\n"
-
-
 def line_reader(max_line: int = MAX_LINE) -> lines.LineReader:
     return lines.LineReader(max_line, TalkError)
 
 
 def read_request(line: bytes) -> Request:
     """Raises TalkError."""
-    try:
-        return _requests.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TalkError(f"not a request: {error} (ask status or clients)") from None
+    return lines.decode(line, _requests, TalkError, "a request (ask status or clients)")
 
 
 def read_answer(line: bytes) -> Status | Clients:
     """Raises AskError."""
-    try:
-        answer = _answers.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AskError(f"not an answer: {error}") from None
+    answer = lines.decode(line, _answers, AskError, "an answer")
     if isinstance(answer, Refused):
         raise AskError(answer.why)
     return answer

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from services.lines import encode
 from services.manager.routes.policy import Policy
-from services.messenger.api_wire import LineReader, decode_answer, encode
+from services.messenger.api_wire import LineReader, decode_answer
 from services.messenger.api_words import Came, Contacts, Refused, Send, SetContact, Watch, Watching
 from services.messenger.line import ask_once
 from tests.benches.figures import Figure

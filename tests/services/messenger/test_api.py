@@ -18,10 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.lines import encode
 from services.messenger import api as module
 from services.messenger import api_connection
 from services.messenger.api import Api
-from services.messenger.api_wire import decode_answer, encode, read_request
+from services.messenger.api_wire import decode_answer, read_request
 from services.messenger.api_words import (
     MAX_LINE,
     Came,

@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.keys import Identity, new_seed
+from services.lines import encode
 from services.node import api as module
 from services.node.access import Access
 from services.node.api import BURST, PER_S, Api
-from services.node.api_wire import LineReader, encode, read_answer, read_request
+from services.node.api_wire import LineReader, read_answer, read_request
 from services.node.api_words import (
     MAX_LINE,
     Answer,

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from services.lines import encode
 from services.vpn.client.api import Api, ask
-from services.vpn.client.api_words import MAX_LINE, Done, GetStatus, Off, Phase, Status, encode
+from services.vpn.client.api_words import MAX_LINE, Done, GetStatus, Off, Phase, Status
 from services.vpn.errors import AskError, StartError
 
 CORPUS = Path(__file__).with_name("corpus")
