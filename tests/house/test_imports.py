@@ -12,7 +12,10 @@ MAY_IMPORT = {"services": ("viscript.signal", "viscript.notify")}
 """Package → what it may import of the others. Who is not named imports none of them."""
 
 MAY_IMPORT_LATE = {
+    "services/": ("skywire_board.api_words", "skywire_board.client"),
     "viscript/shell/": (
+        "skywire_board.api_words",
+        "skywire_board.client",
         "services.manager.api_words",
         "services.manager.client",
         "services.manager.errors",
