@@ -1,6 +1,7 @@
 # boot.scr on the FAT: the part of the boot chain that updates do not replace, so it knows as little as possible.
 # Light on, choose a slot, count the try, hand over to that slot's own script (slot.cmd). It writes nothing but one
 # 512-byte boot-state sector; the FAT is never written. Rendered by image/steps/scripts.py.
+# Slots of any later version are started by it, so what it hands over (sky_why, and the names in slot.cmd) stays.
 test -n "${devnum}" || setenv devnum 0
 setenv ram 0
 if test "${board}" = "qemu-arm"; then setenv ram 40000000; fi
@@ -8,7 +9,7 @@ if test "${board}" = "qemu-arm"; then setenv ram 40000000; fi
 setexpr state0 ${ram} + 1d00000
 setexpr state1 ${state0} + 200
 setexpr slot_script ${ram} + 1e00000
-setenv sky_vars SKY_SEQ SKY_ORDER SKY_A_LEFT SKY_B_LEFT
+setenv sky_vars SKY_SEQ SKY_ORDER SKY_A_LEFT SKY_B_LEFT SKY_A_GOOD SKY_B_GOOD SKY_UNCLEAN
 
 # Two copies, the valid one with the higher sequence number counts, the other one is written.
 ${devtype} dev ${devnum}
@@ -25,8 +26,23 @@ if itest ${seq0} == 0 && itest ${seq1} == 0; then
   setenv SKY_SEQ 0; setenv SKY_ORDER "A B"; setenv SKY_A_LEFT 3; setenv SKY_B_LEFT 3
 fi
 
+# Three boots in a row that neither lasted ten minutes nor ended in order: the other slot, if it was good once.
+setenv sky_why
+if test -z "${SKY_UNCLEAN}"; then setenv SKY_UNCLEAN 0; fi
+if itest ${SKY_UNCLEAN} == 3; then
+  if test "${SKY_ORDER}" = "A B"; then
+    if test "${SKY_B_GOOD}" = "1"; then setenv SKY_ORDER "B A"; setenv SKY_B_LEFT 3; setenv sky_why unclean; fi
+  else
+    if test "${SKY_A_GOOD}" = "1"; then setenv SKY_ORDER "A B"; setenv SKY_A_LEFT 3; setenv sky_why unclean; fi
+  fi
+  if test -n "${sky_why}"; then setenv SKY_UNCLEAN 0; fi
+fi
+if itest ${SKY_UNCLEAN} < 3; then setexpr SKY_UNCLEAN ${SKY_UNCLEAN} + 1; fi
+
 setenv slot
+setenv first
 for s in ${SKY_ORDER}; do
+  if test -z "${first}"; then setenv first ${s}; fi
   if test -z "${slot}"; then
     if test "${s}" = "A"; then
       if itest ${SKY_A_LEFT} > 0; then setexpr SKY_A_LEFT ${SKY_A_LEFT} - 1; setenv slot A; setenv slot_part 2; fi
@@ -40,10 +56,13 @@ if test -z "${slot}"; then
   echo "SKY no tries left in any slot, giving each its tries back"
   setenv SKY_A_LEFT 3; setenv SKY_B_LEFT 3
 fi
+if test -n "${slot}"; then
+  if test "${slot}" != "${first}"; then setenv sky_why tries; fi
+fi
 setexpr SKY_SEQ ${SKY_SEQ} + 1
 env export -c -s 200 ${state0} ${sky_vars}
 ${devtype} write ${state0} ${write_lba} 1
-echo "SKY state seq=${SKY_SEQ} order=${SKY_ORDER} A=${SKY_A_LEFT} B=${SKY_B_LEFT}"
+echo "SKY state seq=${SKY_SEQ} order=${SKY_ORDER} A=${SKY_A_LEFT} B=${SKY_B_LEFT} unclean=${SKY_UNCLEAN} ${sky_why}"
 
 if test -n "${slot}"; then
   part start ${devtype} ${devnum} ${slot_part} slot_lba

@@ -24,7 +24,7 @@ if test -n "${dtb_lba}"; then
   setenv lba ${dtb_lba}; setenv n ${dtb_n}; setenv sum ${dtb_sum}; setenv mus ${dtb_mus}; setenv to ${dtb}; run load
   setenv fdt ${dtb}
 fi
-setenv bootargs "${console} sky.slot=${slot} sky.linear=@ROOT_LBA@ sky.blocks=@ROOT_BLOCKS@ sky.tree=@TREE_BLOCK@ sky.hash=@ROOT_HASH@ sky.salt=@SALT@ @KERNEL_ARGS@"
+setenv bootargs "${console} sky.slot=${slot} sky.why=${sky_why} sky.linear=@ROOT_LBA@ sky.blocks=@ROOT_BLOCKS@ sky.tree=@TREE_BLOCK@ sky.hash=@ROOT_HASH@ sky.salt=@SALT@ @KERNEL_ARGS@"
 if test -z "${bad}"; then
   echo "SKY starting the kernel"
   booti ${kernel} ${initrd}:@INITRD_BYTES@ ${fdt}

@@ -34,8 +34,11 @@ class FatFile(msgspec.Struct, frozen=True):
 
 
 def boot_state(seq: int = 1) -> bytes:
-    """A fresh boot-state sector in U-Boot's environment format: CRC-32 (little endian), NAME=value with NUL each."""
-    text = f"SKY_A_LEFT=3\0SKY_B_LEFT=3\0SKY_ORDER=A B\0SKY_SEQ={seq:x}\0".encode().ljust(SECTOR - 4, b"\0")
+    """A fresh boot-state sector in U-Boot's environment format: CRC-32 (little endian), NAME=value with NUL each.
+
+    Slot B holds nothing, so it has no tries.
+    """
+    text = f"SKY_A_LEFT=3\0SKY_B_LEFT=0\0SKY_ORDER=A B\0SKY_SEQ={seq:x}\0".encode().ljust(SECTOR - 4, b"\0")
     return zlib.crc32(text).to_bytes(4, "little") + text
 
 

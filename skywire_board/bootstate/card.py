@@ -1,6 +1,12 @@
-"""The door to the raw card: reads both copies of the boot state, writes the one that does not count."""
+"""The door to the raw card: reads both copies of the boot state, writes the one that does not count.
 
+Programs that change it come one after the other: they lock the card's device for it.
+"""
+
+import fcntl
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,3 +45,24 @@ def write_state(device: Path, state: BootState) -> BootState:
     if written != SECTOR_BYTES:
         raise BootStateError(f"wrote {written} of {SECTOR_BYTES} bytes of the boot state of '{device}'")
     return state
+
+
+def change_state(device: Path, change: Callable[[BootState], BootState]) -> tuple[BootState, bool]:
+    """The state after `change`, and whether it had to be written; nobody else changes it meanwhile."""
+    with _alone(device):
+        old = read_state(device).state
+        new = change(old or BootState())
+        return (write_state(device, new), True) if new != old else (new, False)
+
+
+@contextmanager
+def _alone(device: Path) -> Iterator[None]:
+    try:
+        fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BootStateError(f"cannot read the boot state of '{device}': {error.strerror}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

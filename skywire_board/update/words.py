@@ -22,7 +22,7 @@ import msgspec
 SOCKET = "/run/skywire/update/update.sock"
 MAX_LINE = 4096
 FOLLOWS = "-"
-"""As `source`: the bundle's bytes come after the line, `bytes` of them."""
+"""As `source`: the bundle's bytes come after the line, until the sender ends its half of the connection."""
 
 
 class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True):
@@ -33,7 +33,6 @@ class Install(_Request, frozen=True, tag="install"):
     """Install a bundle into the slot that does not run. `older` allows a version below the one that runs."""
 
     source: str
-    bytes: int = 0
     older: bool = False
 
 
