@@ -24,6 +24,7 @@ class Terminal:
     def __init__(self, environment: dict[str, str], *argv: str) -> None:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that were started in the background ignore it
             os.execve(sys.executable, [sys.executable, *argv], environment)  # noqa: S606 (the child of pty.fork)
 
     def type(self, text: str) -> None:
