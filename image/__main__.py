@@ -86,10 +86,28 @@ def _tell(text: str) -> None:
 )
 @click.option("--shell", is_flag=True, help="Wait for the board and open its viscript shell here.")
 @click.option("--press", "press_s", type=float, metavar="SECONDS", help="Press the running emulator's button.")
+@click.option("--board", "number", type=int, default=1, metavar="N", help="Whose button, when several boards run.")
+@click.option("--boards", type=click.IntRange(1, 4), default=1, help="That many boards, joined by a switch.")
+@click.option(
+    "--skywire-yaml",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Put FILE on the boot partition as skywire.yaml.",
+)
+@click.option("--no-keys", is_flag=True, help="Leave authorized_keys as shipped: nobody's board yet.")
 @click.option(
     "--dist", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, help="Where the image is."
 )
-def boot(machine: str, shell: bool, press_s: float | None, dist: Path) -> None:
+def boot(
+    machine: str,
+    shell: bool,
+    press_s: float | None,
+    number: int,
+    boards: int,
+    skywire_yaml: Path | None,
+    no_keys: bool,
+    dist: Path,
+) -> None:
     """Boot the built image in QEMU and show its lights.
 
     \b
@@ -97,36 +115,49 @@ def boot(machine: str, shell: bool, press_s: float | None, dist: Path) -> None:
       image/boot                         a status line with the lights; prints how to log in
       image/boot --shell                 straight into the viscript shell
       image/boot --press 0.2             in a second terminal: a short press
+      image/boot --boards 2              two boards on one switch, to pair them
+      image/boot --press 3 --board 2     hold the second one's button
     """
     from image.emulator import session
 
     if press_s is not None:
-        session.press_running(press_s)
+        session.press_running(press_s, number)
         return
-    sys.exit(_boot(machine, shell, dist))
+    if shell and boards > 1:
+        raise click.UsageError("--shell opens one board's shell; with --boards, log in as the status line says")
+    text = skywire_yaml.read_text() if skywire_yaml else None
+    sys.exit(_boot(machine, boards, shell, dist, text, not no_keys))
 
 
-def _boot(machine: str, shell: bool, dist: Path) -> int:
+def _boot(machine: str, count: int, shell: bool, dist: Path, skywire_yaml: str | None, login: bool) -> int:
+    import contextlib
     import tempfile
 
     from image.emulator import session
-    from image.emulator.board import Board, end_by_interrupt
+    from image.emulator.board import Board, end_by_interrupt, free_port
     from image.emulator.card import find_image
+    from image.emulator.lan import Lan
     from image.recipe import read_recipe
     from image.run import Runner
     from image.tools import BOOT, install_tools
 
-    with tempfile.TemporaryDirectory(prefix="skywire-board-") as folder, Path(folder, "boot.log").open("w") as log:
-        run = Runner(log, read_recipe().epoch)
+    with tempfile.TemporaryDirectory(prefix="skywire-board-") as name, Path(name, "boot.log").open("w") as log:
+        run, folder = Runner(log, read_recipe().epoch), Path(name)
         install_tools(run, BOOT)
-        board = Board(machine, find_image(run, dist), Path(folder))
-        control = session.Control(board)
+        image, lan = find_image(run, dist), Lan(free_port(), folder / "lan.log") if count > 1 else None
+        boards = [
+            Board(machine, image, folder / str(number), skywire_yaml=skywire_yaml, login=login, lan=lan)
+            for number in range(1, count + 1)
+        ]
+        control = session.Control(boards)
         end_by_interrupt()
         try:
-            with board:
+            with contextlib.ExitStack() as running:
+                for part in ([lan] if lan else []) + boards:
+                    running.enter_context(part)
                 if shell:
-                    return session.shell(board, _tell, SHELL_DEADLINE_S)
-                session.show(board, _tell, live=sys.stdout.isatty())
+                    return session.shell(boards[0], _tell, SHELL_DEADLINE_S)
+                session.show(boards, _tell, live=sys.stdout.isatty())
         except KeyboardInterrupt:
             _tell("\n")
         finally:

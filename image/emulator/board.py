@@ -17,7 +17,8 @@ from typing import NoReturn, TypeVar
 from image.boards import read_boards
 from image.emulator.card import make_card, take_files
 from image.emulator.door import Qmp, Qtest
-from image.emulator.machine import MACHINES, command_line
+from image.emulator.lan import Lan, hardware_address
+from image.emulator.machine import MACHINES, Machine, Wiring, command_line
 from image.emulator.pins import Bcm2835, Block, Pins, Pl061
 from image.errors import EmulatorError
 from image.recipe import read_recipe
@@ -41,9 +42,25 @@ T = TypeVar("T")
 
 
 class Board:
-    """A board in QEMU. `folder` holds its card, sockets, key and logs, and is the caller's to remove."""
+    """A board in QEMU. `folder` holds its card, sockets, key and logs, and is the caller's to remove.
 
-    def __init__(self, machine: str, image: Path, folder: Path, *, login: bool = True) -> None:
+    `login` puts the folder's key on the boot partition, `skywire_yaml` that text. `lan` is a second interface, on a
+    switch that other boards are on too; `watchdog` an i6300esb; `write_log` a file that gets every write and flush of
+    the card since the last power-on (QEMU's blklogwrites, in dm-log-writes' format). The last two are virt's.
+    """
+
+    def __init__(
+        self,
+        machine: str,
+        image: Path,
+        folder: Path,
+        *,
+        login: bool = True,
+        skywire_yaml: str | None = None,
+        lan: Lan | None = None,
+        watchdog: bool = False,
+        write_log: Path | None = None,
+    ) -> None:
         self.machine, self.folder, self.image = MACHINES[machine], folder, image
         folder.mkdir(parents=True, exist_ok=True)
         self._log = AppendedLog(folder / "host.log")
@@ -52,11 +69,22 @@ class Board:
         self.key = folder / "key"
         if not self.key.exists():
             self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "emulator", "-f", self.key)
-        keys = self.key.with_suffix(".pub").read_text() if login else None
-        self.card = make_card(self.run, image, disk, folder, keys)
+        texts = settings_files(self.machine, skywire_yaml)
+        if login:
+            texts["authorized_keys"] = self.key.with_suffix(".pub").read_text()
+        self.card = make_card(self.run, image, disk, folder, texts)
         self._files = take_files(self.run, image, disk, self.machine.files, folder)
         self.gpio = next(board.gpio for board in read_boards() if board.slug == self.machine.board)
         self.port = free_port()
+        name = str(folder.absolute())
+        self._wiring = Wiring(
+            port=self.port,
+            mac=hardware_address(name, 0),
+            lan_mac=hardware_address(name, 1),
+            lan=lan.netdev if lan else None,
+            watchdog=watchdog,
+            write_log=write_log,
+        )
         (folder / "ssh").write_text(SSH_CONFIG.format(port=self.port, folder=folder.absolute()))
         self.started = 0.0
 
@@ -73,7 +101,9 @@ class Board:
         """Starts QEMU with the button released before the first instruction runs."""
         for name in ("qtest", "qmp", "console"):
             (self.folder / f"{name}.sock").unlink(missing_ok=True)
-        words = command_line(self.machine, self.folder, self._files, self.port)
+        if self._wiring.write_log is not None:
+            self._wiring.write_log.write_bytes(b"")
+        words = command_line(self.machine, self.folder, self._files, self._wiring)
         self.run.say("$ " + " ".join(words))
         # in a session of its own, so that Ctrl+C at the terminal reaches us alone and the board ends in order
         with self._log.path.open("a") as log:
@@ -218,6 +248,14 @@ class AppendedLog:
 
     def flush(self) -> None:
         """Every write is flushed already."""
+
+
+def settings_files(machine: Machine, skywire_yaml: str | None) -> dict[str, str]:
+    """The boot partition's skywire.yaml, if there is to be one; a watchdog that cannot be armed is left alone."""
+    text = skywire_yaml or ""
+    if not machine.may_arm and not re.search(r"^watchdog:", text, re.MULTILINE):
+        text += ("\n" if text and not text.endswith("\n") else "") + "watchdog: false\n"
+    return {"skywire.yaml": text} if text else {}
 
 
 def end_by_interrupt() -> None:

@@ -40,25 +40,27 @@ def take_files(run: Runner, image: Path, disk: Disk, names: dict[str, str], fold
     return paths
 
 
-def make_card(run: Runner, image: Path, disk: Disk, folder: Path, authorized_keys: str | None) -> Path:
-    """The overlay `card.qcow2` in `folder`; with keys, they replace the boot partition's authorized_keys."""
+def make_card(run: Runner, image: Path, disk: Disk, folder: Path, files: dict[str, str]) -> Path:
+    """The overlay `card.qcow2` in `folder`, with text files (name -> text) put on its boot partition."""
     card = folder / "card.qcow2"
     run("qemu-img", "create", "-q", "-f", "qcow2", "-b", image.resolve(), "-F", "raw", card, str(CARD_BYTES))
-    if authorized_keys is not None:
-        write_fat_file(run, image, disk, card, "authorized_keys", authorized_keys)
+    if files:
+        write_fat_files(run, image, disk, card, files)
     return card
 
 
-def write_fat_file(run: Runner, image: Path, disk: Disk, card: Path, name: str, text: str) -> None:
-    """Puts a text file on the overlay's boot partition. The image's own partition is the starting point."""
+def write_fat_files(run: Runner, image: Path, disk: Disk, card: Path, files: dict[str, str]) -> None:
+    """Puts text files on the overlay's boot partition. The image's own partition is the starting point."""
     offset, size = disk.fat_lba * SECTOR, disk.fat_mib << 20
-    fat, source = card.with_name("fat.img"), card.with_name(name)
+    fat = card.with_name("fat.img")
     with image.open("rb") as file:
         file.seek(offset)
         before = file.read(size)
     fat.write_bytes(before)
-    source.write_text(text)
-    run("mcopy", "-o", "-i", fat, source, f"::{name}")
+    for name, text in files.items():
+        source = card.with_name(name)
+        source.write_text(text)
+        run("mcopy", "-o", "-i", fat, source, f"::{name}")
     after = fat.read_bytes()
     commands: list[str] = []
     for start in range(0, size, BLOCK):

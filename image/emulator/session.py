@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from image.emulator.board import Board, answers_ssh
@@ -28,15 +28,15 @@ def control_socket() -> Path:
     return Path(base) / f"skywire-emulator-{os.getuid()}" / "control.sock"
 
 
-def press_running(seconds: float) -> None:
-    """Asks the running session to press the button; returns when it has let go."""
+def press_running(seconds: float, number: int = 1) -> None:
+    """Asks the running session to press a board's button (they count from 1); returns when it has let go."""
     if not 0 < seconds <= MAX_PRESS_S:
         raise ImageError(f"a press of '{seconds}' s is not possible (say 0 to {MAX_PRESS_S:.0f})")
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(seconds + 30)
         try:
             link.connect(str(control_socket()))
-            link.sendall(json.dumps({"press": seconds}).encode() + b"\n")
+            link.sendall(json.dumps({"press": seconds, "board": number}).encode() + b"\n")
             answer = json.loads(link.makefile().readline() or "{}")
         except OSError as error:
             raise EmulatorError("no emulator runs (start one with: image/boot)") from error
@@ -47,8 +47,8 @@ def press_running(seconds: float) -> None:
 class Control:
     """Serves presses while the session runs, one caller after the other."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, boards: Sequence[Board]) -> None:
+        self._boards = boards
         self._path = control_socket()
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._path.parent.stat().st_uid != os.getuid():
@@ -75,10 +75,13 @@ class Control:
 
     def _answer(self, link: socket.socket) -> dict[str, object]:
         try:
-            seconds = float(json.loads(link.makefile().readline(256))["press"])
+            asked = json.loads(link.makefile().readline(256))
+            seconds, number = float(asked["press"]), int(asked.get("board", 1))
             if not 0 < seconds <= MAX_PRESS_S:
                 return {"error": f"cannot press for '{seconds}' s"}
-            self._board.press(seconds)
+            if not 1 <= number <= len(self._boards):
+                return {"error": f"there is no board '{number}' (they are 1 to {len(self._boards)})"}
+            self._boards[number - 1].press(seconds)
         except (OSError, ValueError, KeyError, TypeError, EmulatorError) as error:
             return {"error": str(error)}
         return {"pressed": seconds}
@@ -97,29 +100,46 @@ def _somebody_listens(path: Path) -> bool:
     return True
 
 
-def show(board: Board, tell: Tell, *, live: bool) -> None:
-    """The status line until the board switches itself off or the person presses Ctrl+C."""
-    login = " ".join(board.ssh_words("viscript"))
-    tell(f"  {board.machine.name}: power on, SSH on port {board.port} of this machine\n  shell:  {login}\n")
-    tell("  button: image/boot --press 0.2   end: Ctrl+C\n")
-    answering = _Greeting(board.port)
+def show(boards: Sequence[Board], tell: Tell, *, live: bool) -> None:
+    """The status line until the boards have switched themselves off or the person presses Ctrl+C."""
+    for number, board in enumerate(boards, 1):
+        title = board.machine.name + (f" {number}" if len(boards) > 1 else "")
+        tell(f"  {title}: power on, SSH on port {board.port} of this machine\n")
+        tell(f"  shell:  {' '.join(board.ssh_words('viscript'))}\n")
+    which = " --board 2" if len(boards) > 1 else ""
+    tell(f"  button: image/boot --press 0.2{which}   end: Ctrl+C\n")
+    watched = [_Watched(board) for board in boards]
     last = ""
-    while board.running:
+    while any(one.board.running for one in watched):
+        seen = [one.look() for one in watched]
+        lights = "   ".join(f"{where}{state}" for where, state in seen)
+        if live:
+            tell(f"\r  {lights}\033[K")
+        elif (states := " | ".join(state for _, state in seen)) != last:
+            last = states
+            tell(f"  {lights}\n")
+        time.sleep(LOOK_EVERY_S)
+    tell(f"\n  {'the board has switched itself off' if len(boards) == 1 else 'the boards have switched off'}\n")
+
+
+class _Watched:
+    """A board of the status line: its lights, and since when it answers."""
+
+    def __init__(self, board: Board) -> None:
+        self.board, self._greeting = board, _Greeting(board.port)
+
+    def look(self) -> tuple[str, str]:
+        """The lights and the time; the state, which changes seldom."""
+        board, since = self.board, self._greeting.since
         try:
+            if not board.running:
+                return "", "off"
             status, activity = board.pins.lights()
         except EmulatorError:
             board.wait_off(GONE_DEADLINE_S)
-            break
-        since = answering.since
+            return "", "off"
         state = "booting" if since is None else f"answers SSH since {since - board.started:.0f} s"
-        line = f"  status {_dot(status)}  activity {_dot(activity)}  {board.seconds:5.0f} s  {state}"
-        if live:
-            tell(f"\r{line}\033[K")
-        elif state != last:
-            tell(line + "\n")
-        last = state
-        time.sleep(LOOK_EVERY_S)
-    tell("\n  the board has switched itself off\n")
+        return f"status {_dot(status)}  activity {_dot(activity)}  {board.seconds:5.0f} s  ", state
 
 
 def shell(board: Board, tell: Tell, deadline_s: float) -> int:
