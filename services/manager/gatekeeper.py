@@ -52,6 +52,10 @@ class Gatekeeper:
         """Whoever comes meanwhile is let in, as while somebody presses the button."""
         self._pairing_until_s = time.monotonic() + lasts_s
 
+    @property
+    def is_pairing(self) -> bool:
+        return time.monotonic() < self._pairing_until_s
+
     async def admit(self, end: ManagerEnd, asked: Asked, seen_from: str) -> bytes:
         """What to answer. Raises JoinError, other ManagerErrors."""
         node_id, is_own = asked.node_id, asked.node_id in self._managers

@@ -6,6 +6,7 @@ engine ─┬ registry ─┬ members ── the node here
         │           └ orders ─┬ hops ── sessions ─┐
         │                     ├ introducer ───────┼ desk
         │                     └ expulsion ────────┘
+        ├ exposure (opens the join port)
         ├ intake ── reports, desk
         └ peers ─── border (speaks with other clusters), crossing, teller, decisions
 """
@@ -29,6 +30,7 @@ from services.manager.door import Door
 from services.manager.ending import end_tasks
 from services.manager.engine import Engine
 from services.manager.errors import BusError, EngineError, LocalNodeError
+from services.manager.exposure import Exposure
 from services.manager.expulsion import Expulsion
 from services.manager.gatekeeper import Gatekeeper
 from services.manager.graph_keeper import GraphKeeper
@@ -85,6 +87,7 @@ class Manager:
     crossings: Crossings
     border: Keeper
     decisions: Decisions
+    exposure: Exposure
 
     def __init__(
         self,
@@ -238,7 +241,7 @@ class Manager:
                 await asyncio.sleep(MEND_AGAIN_S)
             else:
                 break
-        for part in (self.registry, self.keeper, self.book, self.directory, self.peers):
+        for part in (self.registry, self.keeper, self.book, self.directory, self.peers, self.exposure):
             part.follow_anew()
 
     async def _open_door(self) -> None:
@@ -260,6 +263,17 @@ class Manager:
         self.door = Door(self.identity, self.gatekeeper.admit, self.decisions.hear)
         await self.door.start(self.config.join.listen)
         self._undo.push_async_callback(self.door.stop)
+        self.exposure = Exposure(
+            self.managers,
+            self.config.node,
+            self.config.join,
+            self.door.port,
+            self.registry,
+            self.peers,
+            self.gatekeeper,
+        )
+        self._undo.push_async_callback(self.exposure.stop)
+        await self.exposure.start(self.engine.store)
 
     async def _open_office(self) -> None:
         engine, registry = self.engine, self.registry
@@ -289,6 +303,7 @@ class Manager:
             self.gatekeeper,
             self.health,
             self.decisions,
+            self.exposure,
         )
         notices = Notices(self.me, self.peers)
         self._undo.push_async_callback(notices.stop)

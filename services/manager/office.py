@@ -15,6 +15,7 @@ from services.manager import api_words as words
 from services.manager.desk import Build, Desk, Drop
 from services.manager.directory import Directory
 from services.manager.errors import RefusedError
+from services.manager.exposure import Exposure
 from services.manager.expulsion import Expulsion
 from services.manager.gatekeeper import Gatekeeper
 from services.manager.graph_keeper import GraphKeeper
@@ -46,11 +47,12 @@ class Office:
         gatekeeper: Gatekeeper,
         health: Health,
         decisions: Decisions,
+        exposure: Exposure,
     ) -> None:
         self._managers, self._store, self._registry, self._keeper = managers, store, registry, keeper
         self._book, self._directory, self._desk = book, directory, desk
         self._expulsion, self._gatekeeper, self._health = expulsion, gatekeeper, health
-        self._decisions = decisions
+        self._decisions, self._exposure = decisions, exposure
         self._lists: dict[type, Callable[[], msgspec.Struct]] = {
             words.GetNodes: self._nodes,
             words.GetLinks: self._links,
@@ -81,6 +83,7 @@ class Office:
                 await self._desk.act(Drop(self._find_route(route)))
             case _:
                 await self._decide(request)
+                await self._exposure.bring()
         return words.Done()
 
     async def _decide(self, request: words.Request) -> None:
@@ -88,6 +91,7 @@ class Office:
             case words.Admit(node_id):
                 await self._store.readmit(self._registry.find(node_id))
                 await self._store.allow(self._registry.find(node_id))
+                self._registry.allowed.add(self._registry.find(node_id))
             case words.Expel(node_id, reason) if self._decisions.is_peer(node_id):
                 whole = self._decisions.whole_id(node_id)
                 await self._decisions.unpeer(whole)
@@ -112,6 +116,7 @@ class Office:
             raise RefusedError(f"an invitation is for 1 to {MOST_USES} uses, and lasts a year at most")
         token, invitation = new_invitation(int(time.time()), lasts_s, uses)
         await self._store.put_invitation(invitation)
+        await self._exposure.note(invitation)
         at = self._health.join_at
         return words.Invited(
             invitation_text(at, self._managers[0], token), token, at, invitation.ends_unix_s, invitation.uses_left

@@ -20,7 +20,7 @@ from services.app.refusals import Refusals
 from services.lines import encode
 from services.manager.limits import Limits
 from services.node.api_wire import LineReader, read_request
-from services.node.api_words import Answer, Carry, Publish, Refused, Request, Uncarry
+from services.node.api_words import Answer, Carry, Held, Outside, Publish, Refused, Request, Uncarry
 from services.node.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Desk(Protocol):
     def answer(self, request: Request) -> Awaitable[Answer]:
         """Raises NodeError or another error with the sentence to tell, of `told_errors`."""
 
-    def let_go(self, held: Publish | Carry) -> Awaitable[None]:
+    def let_go(self, held: Held) -> Awaitable[None]:
         """The connection it was asked on has ended."""
 
     @property
@@ -73,7 +73,7 @@ class _Connection:
         self._desk, self._refusal, self._refusals, self._uid = desk, refusal, refusals, uid
         self._limits = Limits(PER_S, BURST, most=1)
         self._lines = LineReader()
-        self._held: list[Publish | Carry] = []
+        self._held: list[Held] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -99,7 +99,7 @@ class _Connection:
             await asyncio.sleep(SLOWER_S)
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
-        """Who holds something published or carried may be silent for ever."""
+        """Who holds something published, carried or opened may be silent for ever."""
         patience_s = HALF_LINE_S if self._lines.half_line else None if self._held else IDLE_S
         async with asyncio.timeout(patience_s):
             return await reader.read(CHUNK)
@@ -126,13 +126,15 @@ class _Connection:
     def _excess(self, request: Request) -> str:
         if isinstance(request, Publish) and sum(isinstance(one, Publish) for one in self._held) >= MAX_PUBLISHED:
             return f"one connection publishes at most {MAX_PUBLISHED} services"
+        if isinstance(request, Outside) and any(isinstance(one, Outside) for one in self._held):
+            return "this connection has opened its ports already: ask on another one"
         if isinstance(request, Uncarry) and not any(_is_same(request, one) for one in self._held):
             return "nothing is carried so on this connection"
         return ""
 
     def _note(self, request: Request) -> None:
         """What was done and is to be undone at the end."""
-        if isinstance(request, Publish | Carry):
+        if isinstance(request, Held):
             self._held.append(request)
         elif isinstance(request, Uncarry):
             self._held = [one for one in self._held if not _is_same(request, one)]
@@ -145,5 +147,5 @@ class _Connection:
                 log.warning("'%s' is not undone: %s", type(held).__name__, error)
 
 
-def _is_same(asked: Uncarry, held: Publish | Carry) -> bool:
+def _is_same(asked: Uncarry, held: Held) -> bool:
     return isinstance(held, Carry) and (held.node_id, set(held.networks)) == (asked.node_id, set(asked.networks))

@@ -216,6 +216,14 @@ class GetSeen(_Request, frozen=True, tag="seen"):
     """Answered by `Seen`."""
 
 
+class Outside(_Request, frozen=True, tag="outside"):
+    """On a board, these ports (`tcp/7997`) are reached from outside the mesh too, as long as the connection lives.
+    Answered by `Done`.
+    """
+
+    ports: tuple[str, ...]
+
+
 Request = (
     GetStatus
     | GetLinks
@@ -238,8 +246,12 @@ Request = (
     | Unmember
     | ManagerPeer
     | GetSeen
+    | Outside
 )
-FOR_MANAGERS = (Member, Unmember, ManagerPeer, Border, GetSeen)
+FOR_MANAGERS = (Member, Unmember, ManagerPeer, Border, GetSeen, Outside)
+
+Held = Publish | Carry | Outside
+"""What lives as long as the connection that it was asked on."""
 
 
 # answered

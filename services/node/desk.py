@@ -27,6 +27,7 @@ from services.node.members import Members
 from services.node.model import LinkState
 from services.node.names import Names
 from services.node.opener import Asker
+from services.node.outside import Outsides
 from services.node.paths import DIRECT
 from services.node.pilot import Pilot
 from services.node.services import Publisher
@@ -69,13 +70,14 @@ class Desk:
         publisher: Publisher,
         members: Members,
         carrier: Carrier,
+        outsides: Outsides,
         names: Names,
         vouch: Callable[[str, bytes], bytes],
         status: Callable[[], Awaitable[words.Status]],
     ) -> None:
         self._kernel, self._links, self._labels, self._home = kernel, links, labels, home
         self._sessions, self._publisher, self._members, self._names = sessions, publisher, members, names
-        self._carrier, self._vouch_for, self._status = carrier, vouch, status
+        self._carrier, self._outsides, self._vouch_for, self._status = carrier, outsides, vouch, status
         self._answers: dict[type, Callable[[Any], Awaitable[Answer]]] = {
             words.GetStatus: self._get_status,
             words.GetLinks: self._get_links,
@@ -98,16 +100,20 @@ class Desk:
             words.ManagerPeer: self._let_in,
             words.Unmember: self._let_out,
             words.GetSeen: self._get_seen,
+            words.Outside: outsides.take,
         }
 
     async def answer(self, request: Request) -> Answer:
         return await self._answers[type(request)](request)
 
-    async def let_go(self, held: words.Publish | words.Carry) -> None:
-        if isinstance(held, words.Publish):
-            await self._publisher.withdraw(held.name)
-        else:
-            await self._carrier.let_go(held)
+    async def let_go(self, held: words.Held) -> None:
+        match held:
+            case words.Publish():
+                await self._publisher.withdraw(held.name)
+            case words.Carry():
+                await self._carrier.let_go(held)
+            case words.Outside():
+                await self._outsides.let_go(held)
 
     # what is here
 

@@ -33,6 +33,7 @@ from services.node.labels import Labels
 from services.node.links import Links
 from services.node.members import Members
 from services.node.names import Names
+from services.node.outside import Outsides
 from services.node.own_record import OwnRecord
 from services.node.probes import Prober
 from services.node.resolver import Resolver
@@ -74,7 +75,7 @@ class Ends:
         self.members = Members(self._me, config.probe_port, book, prober, ram, self.publisher)
         self.carrier = Carrier(book, self.sessions, ram)
         names, vouches = Names(config.card / PETS, home), partial(vouch, identity)
-        parts = (self.sessions, self.publisher, self.members, self.carrier, names)
+        parts = (self.sessions, self.publisher, self.members, self.carrier, Outsides(config, book), names)
         desk = Desk(kernel, links, labels, home, *parts, vouches, self.status)
         self._api, self._resolver = Api(config.socket, desk, Access(config).refusal), Resolver(names)
         self._watch = Watch(self.sessions, self.sessions.change, kernel, labels, prober)

@@ -75,3 +75,7 @@ class CarryError(NodeError):
 
 class VouchError(NodeError):
     """A key cannot be vouched for so, or the word of another node is not sound."""
+
+
+class OutsideError(NodeError):
+    """A port cannot be opened to the world outside the mesh so; the text says what is wrong."""

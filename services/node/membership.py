@@ -52,7 +52,7 @@ class Membership:
         self.places = places
         self._identity, self._me, self._networks = identity, identity.node_id, networks
         self._own, self._book, self._orders, self._ram = own, book, orders, ram
-        self.admission = ram.read(_FILE, Admission) if places else None
+        self.admission = _of_places(ram.read(_FILE, Admission), places)
         self._addresses = ManagerAddresses(card)
         self._turn = 0
         self.on_joined: Callable[[NodeId], Awaitable[None]] = _nobody
@@ -122,6 +122,14 @@ class Membership:
             if node_id != self._me and node_id in admission.places
         }
         await self._book.set_many({**changes, **facts})
+
+
+def _of_places(kept: Admission | None, places: tuple[ManagerAt, ...]) -> Admission | None:
+    """What was kept, unless every place names its manager now and none of those had admitted: it is another network."""
+    if kept is None or not places:
+        return None
+    named = {place.id for place in places}
+    return kept if None in named or named & set(kept.managers) else None
 
 
 async def _nobody(_: NodeId) -> None:

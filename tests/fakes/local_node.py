@@ -16,6 +16,7 @@ from services.keys import NodeId, read_node_id
 from services.lines import encode
 from services.node import api_words as words
 from services.node.api_wire import LineReader, read_request
+from services.node.config import Outside
 from services.node.errors import ApiError
 
 
@@ -26,6 +27,8 @@ class FakeLocalNode:
         self.managers: dict[str, str] = {}
         self.borders: dict[str, tuple[str, ...]] = {}
         self.renewed: list[str] = []
+        self.outside: dict[asyncio.StreamWriter, tuple[str, ...]] = {}
+        """The ports let in, as long as the connection lives."""
         self.seen = words.Seen({}, {})
         self.offered: tuple[words.ServiceState, ...] = ()
         """In the mesh, by others."""
@@ -59,17 +62,22 @@ class FakeLocalNode:
         try:
             while data := await reader.read(65536):
                 for line in lines.feed(data):
-                    writer.write(encode(self._answer(line)))
+                    writer.write(encode(self._answer(line, writer)))
                 await writer.drain()
         except (OSError, asyncio.CancelledError):  # the loop ends; streams would complain of a cancelled task
             pass
         finally:
             self._open.discard(writer)
+            self.outside.pop(writer, None)
             writer.close()
 
-    def _answer(self, line: bytes) -> msgspec.Struct:
+    def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> msgspec.Struct:
         try:
-            return self._do(read_request(line))
+            request = read_request(line)
+            if isinstance(request, words.Outside):
+                self._let_out(request, writer)
+                return words.Done()
+            return self._do(request)
         except (ApiError, IdentityError, ValueError) as error:
             return words.Refused(str(error), asked_wrongly=True)
 
@@ -88,6 +96,13 @@ class FakeLocalNode:
             case _:
                 raise ValueError(f"this fake does not know {type(request).__name__}")
         return words.Done()
+
+    def _let_out(self, request: words.Outside, writer: asyncio.StreamWriter) -> None:
+        if writer in self.outside or not request.ports:
+            raise ValueError("once on a connection, and at least one port")
+        for port in request.ports:
+            Outside.read_setting(port)
+        self.outside[writer] = request.ports
 
     def _let_in(self, request: words.Member | words.Unmember | words.ManagerPeer | words.Border) -> None:
         match request:

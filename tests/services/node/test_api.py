@@ -26,12 +26,12 @@ from services.node.api_wire import LineReader, read_answer, read_request
 from services.node.api_words import (
     MAX_LINE,
     Answer,
-    Carry,
     Connect,
     Done,
     GetPets,
     GetServices,
     GetStatus,
+    Held,
     Member,
     Pets,
     Publish,
@@ -79,7 +79,7 @@ class Desk:
                 await asyncio.sleep(3600)
         raise ZeroDivisionError
 
-    async def let_go(self, held: Publish | Carry) -> None:
+    async def let_go(self, held: Held) -> None:
         assert isinstance(held, Publish)
         del self.published[held.name]
 
@@ -184,10 +184,11 @@ AS_NOBODY = """import os, sys
 sys.path[:0] = [{root!r}]
 from pathlib import Path
 from services.node.line import ask_once
-from services.node.api_words import Carried, Carry, Done, GetPets, GetSeen, Member, Pets, Seen, Unmember, Vouch
+from services.node.api_words import Carried, Carry, Done, GetPets, GetSeen, Member, Outside, Pets, Seen, Unmember, Vouch
 from services.node.errors import NodeRefusedError
 os.setgid(65534); os.setuid(65534)
-for request, kind in ((GetPets(), Pets), (Member("x", ()), Done), (Unmember("x"), Done), (GetSeen(), Seen)):
+for request, kind in ((GetPets(), Pets), (Member("x", ()), Done), (Unmember("x"), Done), (GetSeen(), Seen),
+                      (Outside(("tcp/7997",)), Done)):
     try:
         print(type(ask_once(request, kind, Path({path!r}))).__name__)
     except NodeRefusedError as error:

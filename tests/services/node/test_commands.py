@@ -124,7 +124,7 @@ class Desk:
             raise SessionError("there is no session with node 'x'")
         return ANSWERS[type(request)]  # type: ignore[return-value]
 
-    async def let_go(self, held: words.Publish | words.Carry) -> None:
+    async def let_go(self, held: words.Held) -> None:
         raise AssertionError(held)
 
 

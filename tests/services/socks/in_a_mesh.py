@@ -25,7 +25,7 @@ from services.keys import Identity, NodeId, new_seed
 from services.node.access import Access
 from services.node.api import Api
 from services.node.api_states import ServiceState
-from services.node.api_words import Answer, Carry, Connect, Connected, Find, Publish, Published, Request, Services
+from services.node.api_words import Answer, Connect, Connected, Find, Held, Publish, Published, Request, Services
 from services.node.config import Config
 from services.node.errors import NodeError, ServiceError
 from tests.services.socks.stage import ALL_LOOPBACK, WITHIN_S, Program, run_echo, run_program
@@ -67,7 +67,7 @@ class Desk:
                 return Connected(NodeId(whom), str(session_address(NodeId(whom))), PORT, 1400)
         raise ServiceError("nobody asks for it here")
 
-    async def let_go(self, held: Publish | Carry) -> None:
+    async def let_go(self, held: Held) -> None:
         pass
 
 
