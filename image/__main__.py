@@ -30,7 +30,17 @@ def main() -> None:
 )
 @click.option("--work", type=click.Path(path_type=Path), help="Folder to work in; default: the cache.")
 @click.option("--uncompressed", is_flag=True, help="Leave the .img and skip the .img.xz.")
-def build(mirror: str | None, cache: Path | None, dist: Path, work: Path | None, uncompressed: bool) -> None:
+@click.option("--key", type=click.Path(exists=True, path_type=Path), help="Private key (PEM) that signs the bundle.")
+@click.option("--cert", type=click.Path(exists=True, path_type=Path), help="Its certificate, by which boards know it.")
+def build(
+    mirror: str | None,
+    cache: Path | None,
+    dist: Path,
+    work: Path | None,
+    uncompressed: bool,
+    key: Path | None,
+    cert: Path | None,
+) -> None:
     """Build the card image into dist/, as root (or with sudo), on Debian 12 or 13.
 
     \b
@@ -40,15 +50,21 @@ def build(mirror: str | None, cache: Path | None, dist: Path, work: Path | None,
 
     The cache ($XDG_CACHE_HOME/skywire-board, else ~/.cache/skywire-board) may be removed at any time. Every build
     removes what killed builds left in it, what was not used for 30 days, and all but the newest three roots.
+    Boards take updates of one key. Without --key and --cert it is one of this machine alone, made once into the
+    cache's folder `keys`: keep it as long as you have boards that were made with it.
     """
     from image import conductor
+    from image.steps.bundle import Keys
 
     if os.geteuid() != 0:
         raise ImageError("building needs root, since the image's files belong to other users (run: sudo image/build)")
+    if (key is None) != (cert is None):
+        raise click.UsageError("--key and --cert belong together: give both or neither")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    keys = Keys(key, cert) if key and cert else None
     wish = conductor.Wish(
-        cache=cache or default_cache(), dist=dist, mirror=mirror, compress=not uncompressed, work=work
+        cache=cache or default_cache(), dist=dist, mirror=mirror, compress=not uncompressed, work=work, keys=keys
     )
     try:
         built = conductor.build(wish, _tell)
@@ -57,7 +73,7 @@ def build(mirror: str | None, cache: Path | None, dist: Path, work: Path | None,
             f"stopped; '{dist}' holds the results that it held before (run it again at any time)"
         ) from None
     _print_aims(built.figures)
-    click.echo(f"\n  {built.packed or built.image}\n  next: image/boot")
+    click.echo(f"\n  {built.packed or built.image}\n  {built.bundle}\n  next: image/boot")
 
 
 def _print_aims(figures: "Figures") -> None:

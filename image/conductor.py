@@ -19,7 +19,7 @@ from image.cache import cached, clear_drafts, clear_unused, hold, key_of
 from image.errors import ImageError, StepError
 from image.recipe import HERE, Recipe, read_recipe
 from image.run import Runner
-from image.steps import base, card, deliver, initramfs, kernel, manifest, packages, root, slot
+from image.steps import base, bundle, card, deliver, initramfs, kernel, manifest, packages, root, slot, version
 from image.steps.deliver import Figures
 from image.tools import BUILD, install_tools
 
@@ -36,6 +36,7 @@ class Wish(msgspec.Struct, frozen=True):
     mirror: str | None = None
     compress: bool = True
     work: Path | None = None
+    keys: bundle.Keys | None = None
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ class Built(msgspec.Struct, frozen=True):
 
     image: Path
     packed: Path | None
+    bundle: Path
     figures: Figures
 
 
@@ -95,20 +97,26 @@ def build(wish: Wish, tell: Callable[[str], None]) -> Built:
     with _alone(wish) as work, _log(wish) as log:
         step = Progress(Runner(log, recipe.epoch), Path(log.name), tell)
         step("install the tools that are missing", install_tools, BUILD)
+        keys = step("find the key of updates", bundle.find_keys, recipe, wish.cache, wish.keys)
         chosen = _fetch_packages(step, wish, recipe, work)
         platform = _make_platform(step, wish, recipe, chosen, work)
 
-        tree, image = work / "root", work / f"{NAME}.img"
+        tree, image, update = work / "root", work / f"{NAME}.img", work / f"{NAME}.raucb"
         step("add our code, settings and users", root.make_root, recipe, platform.tar, tree)
+        step("add the certificate of updates", bundle.install_certificate, keys, tree)
+        name = step("number the version", version.write_version, recipe, platform.unpacked / "kernel.gz", tree)
         slot_file = _make_slot(step, recipe, boards, platform, tree, work)
         fat = _make_fat(step, recipe, boards, platform, work)
         step("make the card", card.make_card, recipe, fat, slot_file, image)
+        step("sign the update bundle", bundle.make_bundle, keys, name, slot_file, work, update)
 
         packed = step("compress the image", _compress, image) if wish.compress else None
         rows, root_bytes = manifest.render_manifest(chosen), step("measure the root", _measure, tree)
-        figures = step("leave the results", _deliver, wish.dist, image, packed, rows, step, root_bytes, platform.cold)
+        made = (image, packed, update)
+        figures = step("leave the results", _deliver, wish.dist, made, rows, step, root_bytes, platform.cold)
         clear_unused(wish.cache)
-        return Built(wish.dist / image.name, wish.dist / packed.name if packed else None, figures)
+        there = wish.dist / packed.name if packed else None
+        return Built(wish.dist / image.name, there, wish.dist / update.name, figures)
 
 
 def _fetch_packages(step: Progress, wish: Wish, recipe: Recipe, work: Path) -> list[packages.Package]:
@@ -213,11 +221,18 @@ def _measure(run: Runner, tree: Path) -> int:
 
 
 def _deliver(
-    run: Runner, dist: Path, image: Path, packed: Path | None, rows: str, step: Progress, root_bytes: int, cold: bool
+    run: Runner,
+    dist: Path,
+    made: tuple[Path, Path | None, Path],
+    rows: str,
+    step: Progress,
+    root_bytes: int,
+    cold: bool,
 ) -> Figures:
+    image, packed, _ = made
     with deliver.drafts(dist, NAME) as folder:
-        for made in filter(None, (image, packed)):
-            run("cp", "--sparse=always", made, folder)
+        for path in filter(None, made):
+            run("cp", "--sparse=always", path, folder)
         (folder / f"{NAME}.manifest.tsv").write_text(rows)
         deliver.write_sums(run, folder)
         packed_bytes = packed.stat().st_size if packed else None

@@ -82,7 +82,7 @@ def parse(sector: bytes) -> BootState | None:
         return None
     if order not in ORDERS or seq < 0 or not all(0 <= number <= MOST for number in (*left, *good, unclean)):
         return None
-    return BootState(seq, order, *left, *map(bool, good), unclean)
+    return BootState(seq, order, left[0], left[1], bool(good[0]), bool(good[1]), unclean)
 
 
 def choose(copies: tuple[bytes, bytes]) -> Found:

@@ -1,6 +1,6 @@
-"""Two builds from the same cached packages that share nothing else: other folder, time zone, umask and date. Byte for
-byte. The second build's tools run under libfaketime; Python does not (its sleep fails there), nor do the emulated
-AArch64 programs, which cannot load it.
+"""Two builds from the same cached packages that share nothing else but the key of updates, whose certificate is in the
+root: other folder, time zone, umask and date. Byte for byte. The second build's tools run under libfaketime; Python
+does not (its sleep fails there), nor do the emulated AArch64 programs, which cannot load it.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ TOOLS = {"faketime": "faketime"}
 
 
 def prove_twice(scratch: Path, table: Table) -> None:
-    """Builds twice with a cache that holds nothing but the .debs, and compares FAT, slot and image."""
+    """Builds twice with a cache that holds nothing but .debs and the key, and compares FAT, slot and image."""
     one = _build(scratch / "one", "Pacific/Kiritimati", 0o022, None)
     two = _build(scratch / "another-folder", "America/Los_Angeles", 0o077, _later_tools(scratch / "later"))
     for name in one:
@@ -44,11 +44,19 @@ def _later_tools(folder: Path) -> Path:
     return folder
 
 
+def _keys() -> Path:
+    """The folder of this machine's development key, which a build makes when there is none."""
+    folder = default_cache() / "keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _build(folder: Path, zone: str, umask: int, tools: Path | None) -> dict[str, str]:
     """SHA-256 of the parts of a build from nothing but packages."""
     cache = folder / "cache"
     cache.mkdir(parents=True)
     (cache / "debs").symlink_to(default_cache() / "debs")
+    (cache / "keys").symlink_to(_keys())
     path = os.environ["PATH"]
     words = [str(TREE / "image/python"), "-m", "image", "build", "--uncompressed", "--dist", str(folder / "dist")]
     done = subprocess.run(
