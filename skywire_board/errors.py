@@ -15,3 +15,19 @@ class BootStateError(BoardError):
 
 class PinError(BoardError):
     """The GPIO chip or a line of it cannot be had."""
+
+
+class SetupError(BoardError):
+    """The owner's settings on the boot partition cannot be understood or carried out; nothing of them was."""
+
+
+class ClaimError(BoardError):
+    """A key cannot be pinned; the board is as it was."""
+
+
+class ResetError(BoardError):
+    """The board cannot be reset to its first state; it is as it was."""
+
+
+class SupportError(BoardError):
+    """The archive for support cannot be made."""

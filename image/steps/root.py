@@ -33,6 +33,12 @@ PROGRAMS = {
     "viscript": "viscript",
     **SERVICES,
 }
+SCRIPTS = {
+    "skywire_board/claim/offer": "claim-offer",
+    "skywire_board/claim/merge": "login-keys",
+}
+"""Shell scripts of our packages and their names beside the programs: units and sshd run them."""
+
 FOR_PEOPLE = ("apptracker", "manager", "node", *SERVICES)  # found without a path
 PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
@@ -103,6 +109,9 @@ def install_code(run: Runner, python: Python, root: Path) -> None:
         program = prefix / "bin" / name
         program.write_text(f'#!/bin/sh\nexec {python.prefix}/bin/python3 -I -m {module} "$@"\n')
         program.chmod(0o755)
+    for script, name in SCRIPTS.items():
+        shutil.copyfile(TREE / script, prefix / "bin" / name)
+        (prefix / "bin" / name).chmod(0o755)
     for name in FOR_PEOPLE:
         (root / "usr/local/bin").mkdir(parents=True, exist_ok=True)
         (root / "usr/local/bin" / name).symlink_to(f"{python.prefix}/bin/{name}")

@@ -48,6 +48,7 @@ DOORS = {
         "image/emulator/board.py",  # QEMU, which runs beside us
         "image/run.py",  # the build's programs, which run to their end
         "services/kernel/wireguard_go.py",  # wireguard-go, which outlives us
+        "skywire_board/claim/pinning.py",  # the script that puts keys together
         "viscript/launcher/process/group.py",  # applications that shall outlive us
         "viscript/launcher/starter/systemd.py",  # systemd-run and systemctl
         "viscript/shell/away.py",  # the daemon, where a person agrees to start it
@@ -62,6 +63,7 @@ STARTERS = (
     "services/manager/nats_server.py",
     "services/vpn/client/portal.py",  # the one program that may pass the kill switch
     "services/vpn/client/resolver.py",  # systemctl, where systemd-resolved is told by a file
+    "skywire_board/claim/__main__.py",  # the login's own shell, once its key is pinned
     "skywire_board/outputs/units.py",
 )
 """Who may start processes without `subprocess`."""
