@@ -16,8 +16,10 @@ from services.keys import NodeId
 from services.manager.peering.model import Stage
 from services.manager.routes.model import Kind
 from services.manager.routes.policy import Policy
+from services.updates.api_words import GetUpdate, PutChunk, StartUpdate, SteerUpdate, Took, Update
 
-MAX_LINE = 64 * 1024
+MAX_LINE = 96 * 1024
+"""Room for a chunk of a bundle, in base64."""
 MAX_ANSWER = 64 << 20
 
 
@@ -165,6 +167,10 @@ Request = (
     | AnswerPeer
     | Unpeer
     | GetPeers
+    | PutChunk
+    | StartUpdate
+    | GetUpdate
+    | SteerUpdate
 )
 
 
@@ -321,4 +327,19 @@ class Refused(_Answer, frozen=True, tag="refused"):
     why: str
 
 
-Answer = Status | Nodes | Links | Routes | Services | Names | FoundRoutes | Built | Peers | Invited | Done | Refused
+Answer = (
+    Status
+    | Nodes
+    | Links
+    | Routes
+    | Services
+    | Names
+    | FoundRoutes
+    | Built
+    | Peers
+    | Invited
+    | Took
+    | Update
+    | Done
+    | Refused
+)

@@ -15,6 +15,7 @@ import msgspec
 
 from services.keys import NodeId
 from services.manager.routes.policy import Policy
+from services.updates.model import BoardState
 
 SESSION_REQUEST = "skywire session request"
 """The purpose of an initiator's signature over a SessionRequest (`signed.sign`)."""
@@ -82,7 +83,13 @@ class Ping(_Tagged, frozen=True, tag="ping"):
     pass
 
 
-Ask = Begin | Open | Close | Find | Name | Renew | Labels | Ping
+class Board(_Tagged, frozen=True, tag="board"):
+    """What this node's board runs, and how far an update is that it was ordered to install."""
+
+    state: BoardState
+
+
+Ask = Begin | Open | Close | Find | Name | Renew | Labels | Ping | Board
 
 
 # answered by managers
@@ -166,7 +173,8 @@ class SessionRequest(_Words, frozen=True):
 # ordered by managers; the body of a `label` order is a `model.Label`
 
 LABEL, SESSION, CHALLENGE, NEIGHBOURS, EXPELLED = "label", "session", "challenge", "neighbours", "expelled"
-BORDERS = "borders"
+BORDERS, UPDATE = "borders", "update"
+"""The body of an `update` is an `updates.model.Install`."""
 
 
 class SessionOffer(_Words, frozen=True):

@@ -179,6 +179,62 @@ class Log:
         return Entry(found.data or b"", place)
 
 
+class Chunks:
+    """The stream of an object store: large values in pieces, each at its place. Every method raises BusError."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._bus = bus
+        self._stream = f"OBJ_{name}"
+
+    async def put(self, subject: str, data: bytes, once: str = "", *, rollup: bool = False) -> int:
+        """Its place. The same `once` within two minutes is one piece; `rollup`: it is the only one of that subject."""
+        headers = {**({"Nats-Msg-Id": once} if once else {}), **({"Nats-Rollup": "sub"} if rollup else {})}
+        js = self._bus.jetstream()
+        ack = await patiently(lambda: js.publish(subject, data, headers=headers or None), f"put into '{self._stream}'")
+        return ack.seq
+
+    async def get(self, place: int) -> tuple[str, bytes]:
+        """Its subject and what it holds, from whichever server answers."""
+        what = f"read {place} of '{self._stream}'"
+        js = self._bus.jetstream()
+        found = await patiently(lambda: js.get_msg(self._stream, seq=place, direct=True), what)
+        return found.subject or "", found.data or b""
+
+    async def last(self, subject: str) -> bytes | None:
+        what, js = f"read '{subject}'", self._bus.jetstream()
+        try:
+            found = await patiently(lambda: js.get_last_msg(self._stream, subject), what)
+        except _MissingError:
+            return None
+        return found.data or b""
+
+    async def subjects(self, below: str) -> list[str]:
+        what, js = f"list '{below}'", self._bus.jetstream()
+        info = await patiently(lambda: js.stream_info(self._stream, subjects_filter=below), what)
+        return sorted(info.state.subjects or ())
+
+    async def purge(self, subject: str) -> None:
+        what, js = f"empty '{subject}'", self._bus.jetstream()
+        await patiently(lambda: js.purge_stream(self._stream, subject=subject), what)
+
+
+async def open_chunks(bus: Bus, name: str, max_bytes: int, replicas: int) -> Chunks:
+    """As NATS's own object stores are made (ADR-20). On disk."""
+    config = api.StreamConfig(
+        name=f"OBJ_{name}",
+        subjects=[f"$O.{name}.C.>", f"$O.{name}.M.>"],
+        storage=api.StorageType.FILE,
+        num_replicas=replicas,
+        max_bytes=max_bytes,
+        discard=api.DiscardPolicy.NEW,
+        duplicate_window=120,
+        allow_rollup_hdrs=True,
+        allow_direct=True,
+    )
+    await _opened(lambda: bus.jetstream().add_stream(config), f"open object store '{name}'")
+    return Chunks(bus, name)
+
+
 async def open_bucket(bus: Bus, shape: Shape, replicas: int) -> Bucket:
     """Made where it is missing; a cluster that has no leader yet is waited for."""
     config = api.KeyValueConfig(

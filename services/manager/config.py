@@ -12,6 +12,7 @@ join:
 others:                                the other managers of the cluster: none, or two and more
   - {id: <node id>, at: "203.0.113.8:7997", session_port: 51821}
 exports: {services: [vpn], relays: false}   what clusters may use that are peered without a list of their own
+updates: {begin_within_s: 120, install_within_s: 3600, return_within_s: 1200}   how long a board may take
 limits: {sessions_per_min: 120, routes_of_one: 4096, routes: 50000}
 node: /run/skywire/node.sock           the socket of the node beside it
 socket: /run/skywire/manager.sock      the manager's own
@@ -35,6 +36,7 @@ from services.manager import places
 from services.manager.peering.model import Exports
 from services.node.places import usual_socket as node_socket
 from services.settings_file import read_settings
+from services.updates.model import Patience
 
 JOIN_PORT = 7997
 SESSION_PORT = 51821
@@ -114,6 +116,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     others: tuple[Other, ...] = ()
     limits: Limits = Limits()
     exports: Exports = Exports()
+    updates: Patience = Patience()
     node: Path = msgspec.field(default_factory=node_socket)
     socket: Path = msgspec.field(default_factory=places.usual_socket)
     socket_users: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ from services.manager.peering.words import Ask, read_answer, read_ask
 from services.manager.registry import Registry
 from services.manager.sessions import Sessions
 from services.manager.signed import decode
+from services.updates.model import BoardState
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +99,13 @@ class Desk:
         expulsion: Expulsion,
         make_token: Callable[[NodeId], str],
         abroad: Abroad,
+        take_board: Callable[[NodeId, BoardState], Awaitable[None]],
     ) -> None:
         self._bus, self._lease, self._registry, self._directory = bus, lease, registry, directory
         self._sessions, self._hops = sessions, hops
         self._introducer, self._expulsion, self._make_token = introducer, expulsion, make_token
         self._peers, self._crossing, self._teller = abroad
+        self._take_board = take_board
         self._task: asyncio.Task[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
 
@@ -119,6 +122,8 @@ class Desk:
             return None
         try:
             ask = _read_ask(node_id, data)
+            if isinstance(ask, asks.Board):
+                await self._take_board(node_id, ask.state)
             answer = self._answer_here(node_id, ask)
             if answer is None and self._lease.is_held:
                 answer = await self._answer_leading(node_id, ask)
@@ -159,7 +164,7 @@ class Desk:
                 return asks.Named(self._registry.names.get(name.lower()) or self._peers.named(name))
             case asks.Renew():
                 return asks.Token(self._make_token(node_id))
-            case asks.Ping():
+            case asks.Ping() | asks.Board():
                 return asks.Done()
         return None
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from services.keys import Identity, NodeId
+from services.manager.bucket import Chunks, open_chunks
 from services.manager.bus import Bus
 from services.manager.credentials import Authority
 from services.manager.gate import Gate
@@ -26,6 +27,7 @@ from services.manager.nats_server import NatsServer, kept_accounts
 from services.manager.server_config import Address, Settings, client_url
 from services.manager.store import Store, open_store
 from services.secrecy import Secret
+from services.updates.objects import BUCKET, STORE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Engine:
 
     bus: Bus
     store: Store
+    bundles: Chunks
     lease: Lease
     intake: Intake
     gate: Gate
@@ -83,6 +86,7 @@ class Engine:
         self.bus = await self._connect(lambda: authority.manager_token(me))
         system = await self._connect(lambda: authority.system_token(me))
         self.store = await open_store(self.bus, self.replicas)
+        self.bundles = await open_chunks(self.bus, BUCKET, STORE_BYTES, self.replicas)
         self.gate = Gate(authority, system, self.store, self._settings.accounts, self._configure)
         await self.gate.start()
         self._undo.push_async_callback(self.gate.stop)

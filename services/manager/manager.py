@@ -8,6 +8,7 @@ engine ─┬ registry ─┬ members ── the node here
         │                     └ expulsion ────────┘
         ├ exposure (opens the join port)
         ├ intake ── reports, desk
+        ├ updates ── what boards fetch, and who goes when
         └ peers ─── border (speaks with other clusters), crossing, teller, decisions
 """
 
@@ -57,6 +58,9 @@ from services.manager.server_config import Address, client_url
 from services.manager.sessions import Sessions
 from services.secrecy import Secret
 from services.seed_file import create, read
+from services.updates.objects import Objects
+from services.updates.office import Updates
+from services.updates.rollout import Rollouts
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +91,7 @@ class Manager:
     crossings: Crossings
     border: Keeper
     decisions: Decisions
+    updates: Updates
     exposure: Exposure
 
     def __init__(
@@ -169,6 +174,7 @@ class Manager:
         self.introducer = Introducer(self.managers, orders, lease, registry, self.keeper, self.local, self.peers)
         self.expulsion = Expulsion(self.managers, store, lease, orders, hops, self.book, registry)
         self._undo.push_async_callback(self.expulsion.stop)
+        self.updates = self._open_updates(orders)
         abroad = self._open_borders(orders, hops)
         self._undo.push_async_callback(abroad.crossing.stop)
         places = self.introducer.session_places
@@ -189,13 +195,22 @@ class Manager:
             self.expulsion,
             self.make_token,
             abroad,
+            self.updates.rollouts.take_state,
         )
         self.housekeeping = Housekeeping(store, lease, hops, self.book, self.keeper)
         for part in (self.introducer, self.desk, self.housekeeping, abroad.teller):
             part.start()
             self._undo.push_async_callback(part.stop)
+        self._undo.push_async_callback(self.updates.stop)
+        await self.updates.start(self.config.node if self._is_bound else None)
         Reports(store, registry, self.directory).handle(engine.intake)
         engine.intake.handle("ask", self.desk.take)
+
+    def _open_updates(self, orders: Orders) -> Updates:
+        engine, registry = self.engine, self.registry
+        parts = (engine.store, engine.lease, orders, registry, self.keeper, self.config.updates)
+        rollouts = Rollouts(self.me, self.managers, *parts)
+        return Updates(self.me, Objects(engine.bundles), rollouts, registry, self.config.folder, self._bus_at[self.me])
 
     async def _ask_peer(self, manager: NodeId, ask: Ask) -> Answer:
         return await self.border.ask(manager, ask)
@@ -241,7 +256,15 @@ class Manager:
                 await asyncio.sleep(MEND_AGAIN_S)
             else:
                 break
-        for part in (self.registry, self.keeper, self.book, self.directory, self.peers, self.exposure):
+        for part in (
+            self.registry,
+            self.keeper,
+            self.book,
+            self.directory,
+            self.peers,
+            self.exposure,
+            self.updates.rollouts,
+        ):
             part.follow_anew()
 
     async def _open_door(self) -> None:
@@ -289,7 +312,7 @@ class Manager:
             self.directory,
             self.members,
             self.gatekeeper,
-            self.decisions.advice,
+            lambda: [*self.decisions.advice(), *self.updates.rollouts.fallen_back()],
         )
         self.office = Office(
             self.managers,
@@ -304,6 +327,7 @@ class Manager:
             self.health,
             self.decisions,
             self.exposure,
+            self.updates,
         )
         notices = Notices(self.me, self.peers)
         self._undo.push_async_callback(notices.stop)

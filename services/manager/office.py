@@ -29,6 +29,8 @@ from services.manager.routes.find import find_pair
 from services.manager.routes.model import Route
 from services.manager.routes.policy import Policy
 from services.manager.store import Store
+from services.updates.api_words import GetUpdate, PutChunk, StartUpdate, SteerUpdate
+from services.updates.office import Updates
 
 LONGEST_S, MOST_USES = 366 * 86400, 10_000
 
@@ -48,11 +50,12 @@ class Office:
         health: Health,
         decisions: Decisions,
         exposure: Exposure,
+        updates: Updates,
     ) -> None:
         self._managers, self._store, self._registry, self._keeper = managers, store, registry, keeper
         self._book, self._directory, self._desk = book, directory, desk
         self._expulsion, self._gatekeeper, self._health = expulsion, gatekeeper, health
-        self._decisions, self._exposure = decisions, exposure
+        self._decisions, self._exposure, self._updates = decisions, exposure, updates
         self._lists: dict[type, Callable[[], msgspec.Struct]] = {
             words.GetNodes: self._nodes,
             words.GetLinks: self._links,
@@ -66,25 +69,28 @@ class Office:
         """Raises ManagerError."""
         if (listed := self._lists.get(type(request))) is not None:
             return listed()
+        answer: msgspec.Struct = words.Done()
         match request:
             case words.GetStatus():
-                return await self._health.check()
+                answer = await self._health.check()
             case words.FindRoute(a, b, policy):
                 with _told():
                     ends = self._registry.find(a), self._registry.find(b)
                     pair = find_pair(self._keeper.graph, *ends, self._named(policy))
                 found = [route for route in (pair.route, pair.standby) if route is not None]
-                return words.FoundRoutes(tuple(map(_found_row, found)), pair.reason, self._vouched())
+                answer = words.FoundRoutes(tuple(map(_found_row, found)), pair.reason, self._vouched())
             case words.Invite(lasts_s, uses):
-                return await self._invite(lasts_s, uses)
+                answer = await self._invite(lasts_s, uses)
             case words.BuildRoute(nodes):
-                return await self._build(tuple(map(self._registry.find, nodes)))
+                answer = await self._build(tuple(map(self._registry.find, nodes)))
+            case PutChunk() | StartUpdate() | GetUpdate() | SteerUpdate():
+                answer = await self._updates.handle(request)
             case words.CloseRoute(route):
                 await self._desk.act(Drop(self._find_route(route)))
             case _:
                 await self._decide(request)
                 await self._exposure.bring()
-        return words.Done()
+        return answer
 
     async def _decide(self, request: words.Request) -> None:
         match request:

@@ -16,7 +16,7 @@ from services.manager.credentials import MAX_PAYLOAD
 Address = IPv4Address | IPv6Address
 
 CLIENT_PORT, ROUTE_PORT = 4222, 6222
-MEMORY_STORE, FILE_STORE = 72 << 20, 512 << 20
+MEMORY_STORE, FILE_STORE = 80 << 20, 1408 << 20
 """Above what all streams may fill together and the largest once more: the server counts a stream again when it is
 opened again, and refuses what would not fit then."""
 

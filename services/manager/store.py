@@ -12,6 +12,8 @@
     invites   invitations not used up                       file
     peers     other clusters: asked, asking, peered         file
     imports   services of theirs that may be used here      memory, leased
+    boards    what each says of its version             memory
+    rollout   the update that is under way, or was last  file
     muted     who flooded, and must be silent for a while   memory, leased
     ledger    facts that are never taken back               file, append only
 
@@ -66,6 +68,8 @@ SHAPES = {
     "invites": Shape("invites", in_memory=False, max_bytes=1 << 20),
     "peers": Shape("peers", in_memory=False, max_bytes=4 << 20),
     "imports": Shape("imports", in_memory=True, max_bytes=8 << 20, leased_s=SERVICE_LEASE_S),
+    "boards": Shape("boards", in_memory=True, max_bytes=4 << 20),
+    "rollout": Shape("rollout", in_memory=False, max_bytes=4 << 20),
     "muted": Shape("muted", in_memory=True, max_bytes=1 << 20, leased_s=MUTE_S),
 }
 LEDGER_BYTES = 64 << 20
@@ -89,6 +93,8 @@ class Store:
         self._names = buckets["names"]
         self._peers = buckets["peers"]
         self._imports = buckets["imports"]
+        self.boards, self.rollout = buckets["boards"], buckets["rollout"]
+        """For `services.updates`."""
         self._ledger = ledger
 
     # nodes
@@ -248,7 +254,7 @@ class Store:
     async def forget(self, node_id: NodeId) -> None:
         """All of a node."""
         await self.disallow(node_id)
-        for bucket in (self._links, self._nodes, self._members):
+        for bucket in (self._links, self._nodes, self._members, self.boards):
             await bucket.delete(_check_id(node_id))
         for bucket, below in ((self._labels, f"{node_id}.*"), (self._services, f"{node_id}.*")):
             for key in await bucket.all(below):
