@@ -43,6 +43,7 @@ DOORS = {
     "prompt_toolkit": ("services/messenger/chat.py", "viscript/shell/"),
     "rich": ("viscript/shell/tables.py",),
     "segno": ("services/manager/qr.py",),
+    "zeroconf": ("services/pairing/nearby.py",),
     "psutil": ("viscript/launcher/process/procfs.py",),
     "subprocess": (
         "image/emulator/board.py",  # QEMU, which runs beside us

@@ -206,7 +206,7 @@ def test_only_the_nodes_user_lets_others_in(tmp_path: Path) -> None:
         words = [sys.executable, "-c", program]
         done = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, timeout=30, check=False)
         told = "only root and the node's own user may ask that"
-        assert done.stdout.splitlines() == ["Pets", told, told, told], done.stderr
+        assert done.stdout.splitlines() == ["Pets", told, told, told, told], done.stderr
         assert desk.answered == 1
         async with NodeClient(path) as node:
             await node.ask(Member("x", ()), Done)
