@@ -43,6 +43,7 @@ from services.node.status import Measured, tell
 from services.node.troubles import Troubles
 from services.node.vouching import vouch
 from services.node.watch import Watch
+from services.updates.board import BoardUpdates
 
 PETS = "pets.yaml"
 
@@ -79,6 +80,7 @@ class Ends:
         desk = Desk(kernel, links, labels, home, *parts, vouches, self.status)
         self._api, self._resolver = Api(config.socket, desk, Access(config).refusal), Resolver(names)
         self._watch = Watch(self.sessions, self.sessions.change, kernel, labels, prober)
+        self._updates = BoardUpdates(home, ram)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def restore(self) -> None:
@@ -96,10 +98,12 @@ class Ends:
             await self._resolver.start(read_endpoint(self._config.resolver))
         await self._api.start()
         self._tasks.append(asyncio.get_running_loop().create_task(self._watch.run()))
+        self._updates.start()
         return self._tasks
 
     async def close(self) -> None:
         """The kernel keeps all of it."""
+        await self._updates.close()
         await self._api.close()
         await self._resolver.close()
         await end_tasks(self._tasks)

@@ -12,7 +12,7 @@ MAY_IMPORT = {"services": ("viscript.signal", "viscript.notify")}
 """Package → what it may import of the others. Who is not named imports none of them."""
 
 MAY_IMPORT_LATE = {
-    "services/": ("skywire_board.api_words", "skywire_board.client"),
+    "services/": ("skywire_board.api_words", "skywire_board.client", "skywire_board.update.words"),
     "viscript/shell/": (
         "skywire_board.api_words",
         "skywire_board.client",
