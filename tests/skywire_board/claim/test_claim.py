@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.skywire_board.claim.throwaway import Person, Throwaway, have_tools, wait_until
+from tests.skywire_board.claim.ssh_board import Person, SshBoard, have_tools
+from tests.skywire_board.throwaway import wait_until
 
 pytestmark = pytest.mark.skipif(not have_tools(), reason="needs root, openssh-server and a mount namespace")
 
@@ -16,14 +17,14 @@ LOGS_IN = "echo in"
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Throwaway]:
-    with Throwaway(tmp_path_factory.mktemp("claim")) as board:
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshBoard]:
+    with SshBoard(tmp_path_factory.mktemp("claim")) as board:
         board.serve_ssh()
         yield board
 
 
 @pytest.fixture
-def unclaimed(board: Throwaway) -> Throwaway:
+def unclaimed(board: SshBoard) -> SshBoard:
     """The same board as new: no key anywhere, no window."""
     (board.root / CLAIMED).unlink(missing_ok=True)
     (board.root / "boot/firmware/authorized_keys").unlink(missing_ok=True)
@@ -33,7 +34,7 @@ def unclaimed(board: Throwaway) -> Throwaway:
     return board
 
 
-def open_window(board: Throwaway, seconds: float = 120) -> "subprocess.Popen[bytes]":
+def open_window(board: SshBoard, seconds: float = 120) -> "subprocess.Popen[bytes]":
     """What the supervisor starts on a short press; back once the socket is there."""
     job = board.start("window.log", *board.python("-m", "skywire_board.claim", "window", "--seconds", str(seconds)))
     socket = board.root / "run/skywire/claim/claim.sock"
@@ -41,11 +42,11 @@ def open_window(board: Throwaway, seconds: float = 120) -> "subprocess.Popen[byt
     return job
 
 
-def keys(board: Throwaway) -> str:
+def keys(board: SshBoard) -> str:
     return (board.root / "run/skywire/keys/admin").read_text()
 
 
-def test_the_first_key_is_pinned_and_the_window_closes(unclaimed: Throwaway, tmp_path: Path) -> None:
+def test_the_first_key_is_pinned_and_the_window_closes(unclaimed: SshBoard, tmp_path: Path) -> None:
     first, second = (Person(tmp_path, name, unclaimed.port) for name in ("first", "second"))
     assert first.ssh("admin", LOGS_IN).returncode == 255, "nobody gets in before the button is pressed"
     window = open_window(unclaimed)
@@ -63,7 +64,7 @@ def test_the_first_key_is_pinned_and_the_window_closes(unclaimed: Throwaway, tmp
     assert first.public in (unclaimed.root / "run/skywire/keys/viscript").read_text()
 
 
-def test_a_key_that_is_only_offered_is_not_pinned(unclaimed: Throwaway, tmp_path: Path) -> None:
+def test_a_key_that_is_only_offered_is_not_pinned(unclaimed: SshBoard, tmp_path: Path) -> None:
     """Its owner shows the public half of somebody else's key, which sshd accepts for a signature that never comes."""
     window = open_window(unclaimed)
     victim = Person(tmp_path, "victim", unclaimed.port)
@@ -79,7 +80,7 @@ def test_a_key_that_is_only_offered_is_not_pinned(unclaimed: Throwaway, tmp_path
     window.wait(30)
 
 
-def test_of_keys_that_race_exactly_one_is_pinned(unclaimed: Throwaway, tmp_path: Path) -> None:
+def test_of_keys_that_race_exactly_one_is_pinned(unclaimed: SshBoard, tmp_path: Path) -> None:
     people = [Person(tmp_path, f"racer{number}", unclaimed.port) for number in range(4)]
     window = open_window(unclaimed)
     runs = [
@@ -94,7 +95,7 @@ def test_of_keys_that_race_exactly_one_is_pinned(unclaimed: Throwaway, tmp_path:
     assert [person.ssh("admin", LOGS_IN).stdout for person in people].count("in\n") == 1
 
 
-def test_a_claimed_board_opens_no_window(unclaimed: Throwaway, tmp_path: Path) -> None:
+def test_a_claimed_board_opens_no_window(unclaimed: SshBoard, tmp_path: Path) -> None:
     owner, other = (Person(tmp_path, name, unclaimed.port) for name in ("owner", "other"))
     (unclaimed.root / "boot/firmware/authorized_keys").write_text(f"# mine\r\n{owner.public} me\r\n")
     window = open_window(unclaimed)
@@ -104,7 +105,7 @@ def test_a_claimed_board_opens_no_window(unclaimed: Throwaway, tmp_path: Path) -
     assert not (unclaimed.root / CLAIMED).exists()
 
 
-def test_the_window_closes_by_itself(unclaimed: Throwaway, tmp_path: Path) -> None:
+def test_the_window_closes_by_itself(unclaimed: SshBoard, tmp_path: Path) -> None:
     late = Person(tmp_path, "late", unclaimed.port)
     window = open_window(unclaimed, seconds=0.3)
     assert window.wait(30) == 0
@@ -112,7 +113,7 @@ def test_the_window_closes_by_itself(unclaimed: Throwaway, tmp_path: Path) -> No
     assert keys(unclaimed).strip() == ""
 
 
-def test_the_claim_gets_no_forwarding_and_no_copying(unclaimed: Throwaway, tmp_path: Path) -> None:
+def test_the_claim_gets_no_forwarding_and_no_copying(unclaimed: SshBoard, tmp_path: Path) -> None:
     """Restricted until the key is pinned: what is not the forced command is refused, and pins nothing."""
     window = open_window(unclaimed)
     person = Person(tmp_path, "person", unclaimed.port)
@@ -124,7 +125,7 @@ def test_the_claim_gets_no_forwarding_and_no_copying(unclaimed: Throwaway, tmp_p
     assert person.forward_to(unclaimed.port).startswith("SSH-2.0"), "the owner may"
 
 
-def test_others_cannot_ask_for_a_key_to_be_pinned(unclaimed: Throwaway, tmp_path: Path) -> None:
+def test_others_cannot_ask_for_a_key_to_be_pinned(unclaimed: SshBoard, tmp_path: Path) -> None:
     window = open_window(unclaimed)
     ask = (
         "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/skywire/claim/claim.sock'); "
