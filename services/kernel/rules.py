@@ -7,6 +7,7 @@ forward  what is in `pairs` passes and is counted; so do the packets of an exit'
          of a gateway's network into the sessions, and the answers to both; the rest of our interfaces' (on a board: all
          else) drops
 input    outer packets of sessions from accepted sources; VXLAN from its neighbour; on the mesh what is published
+vouched  on a board, whose own table (`inet skywire_gate`, in the image) drops what has no mark: what `input` lets in
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from services.kernel.model import Rules
 EXIT_MARK, MARK_MASK = 0x54000000, 0xFF000000
 """What an exit's own table, which comes before this one, marks packets with that it lets through. Where that table is
 gone, nothing passes: no packet goes out without its policy and NAT.
+"""
+VOUCHED_MARK = 0x00100000
+"""What a packet to a board bears from here to the image's table, which comes after this one. `input` decides between
+them; where this table is gone, no packet bears it.
 """
 
 
@@ -48,6 +53,7 @@ def fixed(settings: Settings) -> Rules:
         exit_mark=f"{EXIT_MARK:#x}",
         mark_mask=f"{MARK_MASK:#x}",
         forward_rest=ALL_DROP if board else OURS_DROP,
+        vouched=VOUCHED.substitute(mark=f"{VOUCHED_MARK:#x}") if board else "",
         input_rest=BOARD_INPUT.substitute(link_port=settings.link_port) if board else "",
     )
     mark = hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
@@ -64,9 +70,18 @@ iifname "sky-*" counter name strayed drop
 BOARD_INPUT = Template("""\
 ct state established,related accept
     meta l4proto { icmp, ipv6-icmp } accept
-    udp dport { 68, 546, $link_port } accept
+    udp sport 67 udp dport 68 accept
+    ip6 saddr fe80::/10 udp dport 546 accept
+    udp dport $link_port accept
     meta l4proto . th dport @outside accept
     counter name refused drop""")
+
+VOUCHED = Template("""\
+
+  chain vouched {
+    type filter hook input priority filter - 1; policy accept;
+    meta mark set meta mark | $mark
+  }""")
 
 TEXT = Template("""\
 table inet skywire {
@@ -112,7 +127,7 @@ table inet skywire {
   chain untracked {
     ip6 saddr fd52::/16 notrack
     ip6 daddr fd52::/16 notrack
-  }
+  }$vouched
   chain forward {
     iifname . ip6 saddr . ip6 daddr @pairs accept
     iifname "sky0" jump out_of_mesh
