@@ -81,6 +81,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     squashfs: Squashfs
     kernel_args: str
     prune: tuple[str, ...]
+    setuid: dict[str, str]
     aims: Aims
 
 

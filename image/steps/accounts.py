@@ -43,7 +43,7 @@ def read_accounts(path: Path = HERE / "accounts.yaml") -> Accounts:
 def pin_accounts(root: Path, accounts: Accounts) -> None:
     """Renumbers users and groups in the root's lists and the files that are theirs."""
     passwd, group = root / "etc/passwd", root / "etc/group"
-    users, groups = _rows(passwd), _rows(group)
+    users, groups = read_rows(passwd), read_rows(group)
     new_uids = _moves(users, accounts.users, "user")
     new_gids = _moves(groups, accounts.groups, "group")
     for row in users:
@@ -56,7 +56,8 @@ def pin_accounts(root: Path, accounts: Accounts) -> None:
     _give(root, new_uids, new_gids)
 
 
-def _rows(path: Path) -> list[list[str]]:
+def read_rows(path: Path) -> list[list[str]]:
+    """The lines of passwd(5), group(5), shadow(5), cut at the colons."""
     return [line.split(":") for line in path.read_text().splitlines()]
 
 

@@ -7,12 +7,14 @@ it through emulation: to compile Python, to make the system users, to index libr
 import fnmatch
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISGID, S_ISREG, S_ISUID
 
 from image.errors import ImageError
 from image.recipe import HERE, Python, Recipe
 from image.run import Runner
-from image.steps.accounts import pin_accounts, read_accounts
+from image.steps.accounts import pin_accounts, read_accounts, read_rows
 from image.steps.kernel import Kernel, install_modules
 
 TREE = HERE.parent
@@ -28,6 +30,7 @@ SERVICES = {
 }
 PROGRAMS = {
     "apptracker": "services.apptracker",
+    "boot-backend": "skywire_board.bootstate",
     "manager": "services.manager",
     "node": "services.node",
     "viscript": "viscript",
@@ -195,8 +198,7 @@ def settle(run: Runner, root: Path) -> None:
 
 def _allow_keys(shadow: Path) -> None:
     """No user has a password ('*'); sysusers would lock them ('!*'), and sshd refuses keys too for a locked user."""
-    rows = [line.split(":") for line in shadow.read_text().splitlines()]
-    shadow.write_text("".join(":".join([row[0], "*", *row[2:]]) + "\n" for row in rows))
+    shadow.write_text("".join(":".join([row[0], "*", *row[2:]]) + "\n" for row in read_rows(shadow)))
 
 
 def prune(root: Path, patterns: tuple[str, ...]) -> None:
@@ -211,6 +213,22 @@ def prune(root: Path, patterns: tuple[str, ...]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def restrict_setuid(root: Path, kept: Mapping[str, str]) -> None:
+    """Takes setuid and setgid from every file but those kept, which only root and the group named may start."""
+    groups = {row[0]: int(row[2]) for row in read_rows(root / "etc/group")}
+    for name, group in kept.items():
+        path = root / name
+        if not path.is_file() or group not in groups:
+            raise ImageError(f"setuid: there is no '{name}' or no group '{group}' (correct image/recipe.yaml)")
+        os.chown(path, 0, groups[group])
+        path.chmod(0o4750)
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            mode = path.lstat().st_mode
+            if S_ISREG(mode) and mode & (S_ISUID | S_ISGID) and str(path.relative_to(root)) not in kept:
+                path.chmod(mode & 0o777)
 
 
 def uncheck_bytecode(root: Path) -> None:
@@ -232,4 +250,5 @@ def make_root(run: Runner, recipe: Recipe, platform: Path, root: Path) -> None:
     install_code(run, recipe.python, root)
     lay_overlay(root)
     settle(run, root)
+    restrict_setuid(root, recipe.setuid)
     uncheck_bytecode(root)

@@ -1,12 +1,13 @@
 """What of ours and of others' programs comes into the root."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from image.errors import ImageError
-from image.steps.root import OURS, PROGRAMS, install_server
+from image.steps.root import OURS, PROGRAMS, install_server, restrict_setuid
 
 
 def test_every_program_is_one_of_ours_that_can_be_run() -> None:
@@ -31,3 +32,21 @@ def test_a_package_without_the_program_is_told(tmp_path: Path) -> None:
     (tmp_path / "nats-server/usr/share").mkdir(parents=True)
     with pytest.raises(ImageError, match="'nats-server' is not in Debian's package"):
         install_server(tmp_path, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_setuid_is_kept_where_the_recipe_says_so_for_one_group(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/group").write_text("root:x:0:\nadmin:x:986:\n")
+    for name, mode in (("sudo", 0o4755), ("su", 0o4755), ("agent", 0o2755), ("ls", 0o755)):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "link").symlink_to("su")
+    restrict_setuid(tmp_path, {"sudo": "admin"})
+    found = {name: (tmp_path / name).stat() for name in ("sudo", "su", "agent", "ls")}
+    assert {name: stat.st_mode & 0o7777 for name, stat in found.items()} == {
+        "sudo": 0o4750, "su": 0o755, "agent": 0o755, "ls": 0o755,
+    }  # fmt: skip
+    assert (found["sudo"].st_uid, found["sudo"].st_gid) == (0, 986)
+    with pytest.raises(ImageError, match="there is no 'doas' or no group 'admin'"):
+        restrict_setuid(tmp_path, {"doas": "admin"})
