@@ -13,6 +13,10 @@ class BootStateError(BoardError):
     """The boot state on the card cannot be read, or must not be overwritten."""
 
 
+class UpdateError(BoardError):
+    """An update cannot be installed, tried or taken back; what runs is as it was."""
+
+
 class PinError(BoardError):
     """The GPIO chip or a line of it cannot be had."""
 

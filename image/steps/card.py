@@ -24,6 +24,7 @@ DATA_MIB_IN_TABLE = 16
 # CONFIG_ENV_SIZE of both U-Boots for cards. They read the file and never write it: it spares the two seconds at the
 # prompt, the search of EFI, network and USB, and a USB start that the kernel would have to undo.
 ENV_BYTES = 0x4000
+FOR_PEOPLE = ("README.txt", "authorized_keys", "skywire.yaml", "skywire-error.txt")
 
 
 class FatFile(msgspec.Struct, frozen=True):
@@ -63,9 +64,8 @@ def fat_files(
         "u-boot.bin": u_boot / "rpi_arm64/u-boot.bin",
         "emulator/u-boot-raspi3b.bin": u_boot / "rpi_3/u-boot.bin",
         "emulator/u-boot-virt.bin": unpacked / "u-boot-qemu/usr/lib/u-boot/qemu_arm64/u-boot.bin",
-        "authorized_keys": HERE / "boot_files/authorized_keys",
-        "README.txt": HERE / "boot_files/README.txt",
     }
+    files |= {name: HERE / "boot_files" / name for name in FOR_PEOPLE}
     for board in boards:
         files |= {name: unpacked / "raspi-firmware/usr/lib/raspi-firmware" / name for name in board.firmware}
         files |= {Path(name).name: dtbs / name for name in board.dtb}

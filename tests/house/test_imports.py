@@ -50,6 +50,7 @@ DOORS = {
         "image/run.py",  # the build's programs, which run to their end
         "services/kernel/wireguard_go.py",  # wireguard-go, which outlives us
         "skywire_board/claim/pinning.py",  # the script that puts keys together
+        "skywire_board/setup/programs.py",  # node, which restores an identity; systemctl
         "viscript/launcher/process/group.py",  # applications that shall outlive us
         "viscript/launcher/starter/systemd.py",  # systemd-run and systemctl
         "viscript/shell/away.py",  # the daemon, where a person agrees to start it
