@@ -11,6 +11,7 @@ import click
 
 from services.manager.peering import commands as peering
 from services.manager.telling import JSON, tell
+from services.updates.commands import update
 
 if TYPE_CHECKING:
     from services.manager.routes.policy import Policy
@@ -20,7 +21,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_to(group: click.Group) -> None:
-    for command in (status, nodes, links, routes, services, names, route, admit, expel, invite, pair, name):
+    for command in (status, nodes, links, routes, services, names, route, admit, expel, invite, pair, name, update):
         group.add_command(command)
     peering.add_to(group)
 

@@ -70,9 +70,7 @@ def make(
 
 
 def advance(rollout: Rollout, known: Mapping[NodeId, Known], patience: Patience) -> Next:
-    """What the boards say is taken in, then as many are told as may be. Called again with its own result and the same
-    knowledge, it changes nothing more.
-    """
+    """What the boards say is taken in, then as many are told as may be."""
     tell: list[NodeId] = []
     steps = list(rollout.steps)
     for place, step in enumerate(steps):
@@ -117,12 +115,12 @@ def steer(rollout: Rollout, act: str) -> Rollout:
 def _follow(step: Step, about: Known, rollout: Rollout, patience: Patience) -> Step:
     if step.stage not in BUSY:
         return step
-    state = about.state
+    state, then = about.state, step
     if state is not None and state.rollout == rollout.name:
-        step = _take_word(step, state)
+        then = _take_word(step, state)
     elif state is not None and about.is_here:
-        step = _take_return(step, state, rollout)
-    return _check_time(step, about, patience) if step.stage in BUSY else step
+        then = _take_return(step, state, rollout)
+    return _check_time(step, about, patience) if then.stage == step.stage else then
 
 
 def _take_word(step: Step, state: BoardState) -> Step:
