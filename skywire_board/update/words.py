@@ -98,14 +98,20 @@ class Rebooting(_Answer, frozen=True, tag="rebooting"):
 Answer = Progress | Installed | Refused | Status | Rebooting
 
 
+_REQUESTS = msgspec.json.Decoder(Request)
+_ANSWERS = msgspec.json.Decoder(Answer)
+
+
 def read_request(line: bytes) -> Request:
     """The request in a line; msgspec.DecodeError says what is wrong with it."""
-    return msgspec.json.decode(line, type=Request)
+    request: Request = _REQUESTS.decode(line)
+    return request
 
 
 def read_answer(line: bytes) -> Answer:
     """The answer in a line; msgspec.DecodeError says what is wrong with it."""
-    return msgspec.json.decode(line, type=Answer)
+    answer: Answer = _ANSWERS.decode(line)
+    return answer
 
 
 def line(word: Request | Answer) -> bytes:

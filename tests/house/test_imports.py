@@ -27,6 +27,8 @@ MAY_IMPORT_LATE = {
         "services.messenger.saving",
         "services.messenger.sending",
         "services.messenger.told",
+        "skywire_board.update.client",
+        "skywire_board.update.words",
     ),
 }
 """Folder → what its modules may import inside functions: the blocking clients of services that the shell has commands
@@ -67,6 +69,8 @@ STARTERS = (
     "services/vpn/client/resolver.py",  # systemctl, where systemd-resolved is told by a file
     "skywire_board/claim/__main__.py",  # the login's own shell, once its key is pinned
     "skywire_board/outputs/units.py",
+    "skywire_board/update/rauc.py",
+    "skywire_board/update/server.py",  # systemctl reboot
 )
 """Who may start processes without `subprocess`."""
 

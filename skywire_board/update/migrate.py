@@ -1,0 +1,173 @@
+"""Brings the data to what this version knows, before anything uses it. `schema` says how; here names are moved.
+
+schema.json                 {"version":1}
+.migrating/                 copies that a migration works on
+.migrating/journal.json     all of them are right: the moves that are under way
+before/<version>/           what was there before the migration from that version, and its list of paths
+after/<version>/            what a newer system had made of it, put aside after a rollback
+"""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from skywire_board.errors import UpdateError
+from skywire_board.update.schema import (
+    AFTER,
+    BEFORE,
+    FIRST,
+    MIGRATIONS,
+    STAGE,
+    STAMP,
+    Journal,
+    Migration,
+    forward,
+    known_version,
+    swap_back,
+    swap_forward,
+)
+
+DATA = Path("/data")
+JOURNAL = f"{STAGE}/journal.json"
+PATHS = "paths.json"
+DAMAGE = Path("/run/skywire/slot-damage")
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What stands in schema.json."""
+
+    version: int
+
+
+def migrate_card(data: Path = DATA, damage: Path = DAMAGE) -> str:
+    """Migrates the card's data; where that fails, the reason is left for the unit that takes a slot back."""
+    try:
+        return migrate(data)
+    except (OSError, UpdateError) as error:
+        text = f"the data could not be migrated: {error}"
+        with contextlib.suppress(OSError):
+            damage.write_text(text)
+        raise UpdateError(text) from error
+
+
+def migrate(data: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> str:
+    """Finishes what a power cut interrupted, then goes forward or back; says what was done."""
+    _finish(data)
+    found, known = read_version(data), known_version(migrations)
+    if found < known:
+        for migration in forward(found, migrations):
+            _go_forward(data, migration)
+    elif found > known:
+        _go_back(data, found, known)
+    elif not (data / STAMP).exists():
+        _stamp(data, known)
+    return f"data of version {found}" + (f", now {known}" if found != known else "")
+
+
+def read_version(data: Path) -> int:
+    """Data without a stamp is of the first version; UpdateError for a stamp that is damaged."""
+    try:
+        return msgspec.json.decode((data / STAMP).read_bytes(), type=Stamp).version
+    except FileNotFoundError:
+        return FIRST
+    except msgspec.DecodeError as error:
+        raise UpdateError(f"'{data / STAMP}' does not tell the version of the data: {error}") from error
+
+
+def _go_forward(data: Path, migration: Migration) -> None:
+    stage, kept = data / STAGE, data / BEFORE / str(migration.to - 1)
+    for path in migration.touches:
+        if os.path.lexists(data / path):
+            _copy(data / path, stage / path)
+    stage.mkdir(exist_ok=True)
+    migration.run(stage)
+    shutil.rmtree(kept, ignore_errors=True)
+    _write(kept / PATHS, msgspec.json.encode(migration.touches))
+    os.sync()  # the copies, before the journal says that they are right
+    _enter(data, swap_forward(migration, lambda name: os.path.lexists(data / name)))
+
+
+def _go_back(data: Path, found: int, known: int) -> None:
+    kept = {}
+    for number in range(known, found):
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            kept[number] = msgspec.json.decode((data / BEFORE / str(number) / PATHS).read_bytes(), type=tuple[str, ...])
+    journal = swap_back(found, known, kept, lambda name: os.path.lexists(data / name))
+    shutil.rmtree(data / AFTER / str(found), ignore_errors=True)
+    _enter(data, journal)
+
+
+def _enter(data: Path, journal: Journal) -> None:
+    """From here on the moves are made, now or at the next boot."""
+    _write(data / JOURNAL, msgspec.json.encode(journal))
+    _finish(data)
+
+
+def _finish(data: Path) -> None:
+    """Makes the moves of a journal that are not made yet, then stamps the data; drops copies without a journal."""
+    try:
+        journal = msgspec.json.decode((data / JOURNAL).read_bytes(), type=Journal)
+    except (OSError, msgspec.DecodeError):
+        shutil.rmtree(data / STAGE, ignore_errors=True)
+        return
+    for move in journal.moves:
+        source, target = data / move.source, data / move.target
+        if os.path.lexists(source) and not os.path.lexists(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+            _sync(source.parent)
+            _sync(target.parent)
+    _stamp(data, journal.version)
+    (data / JOURNAL).unlink()
+    _sync(data / STAGE)
+    shutil.rmtree(data / STAGE, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A file, link or folder with owners, modes and times."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)
+        _like(source, target)
+        for folder, names, _ in os.walk(source):
+            for name in names:
+                path = Path(folder, name)
+                _like(path, target / path.relative_to(source))
+    else:
+        _copy_file(str(source), str(target))
+
+
+def _copy_file(source: str, target: str) -> None:
+    shutil.copy2(source, target, follow_symlinks=False)
+    _like(Path(source), Path(target))
+
+
+def _like(source: Path, target: Path) -> None:
+    seen = source.lstat()
+    os.chown(target, seen.st_uid, seen.st_gid, follow_symlinks=False)
+
+
+def _stamp(data: Path, version: int) -> None:
+    _write(data / STAMP, msgspec.json.encode(Stamp(version)) + b"\n")
+
+
+def _write(path: Path, text: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,141 @@
+"""`update`: install a signed bundle into the slot that does not run, and restart into it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from viscript.errors import UsageError, ViscriptError
+from viscript.shell import screen
+from viscript.shell.model import Answer, Command, Talk, Word
+from viscript.shell.parse import split_off
+from viscript.shell.render import line
+
+if TYPE_CHECKING:
+    from skywire_board.update.words import Installed, Progress, Status
+
+BAR = 30
+USAGE = (
+    "update takes a file of this board, an address, '-' for a bundle on standard input, 'status' or 'reboot': "
+    "'update http://10.0.0.2/board.raucb', or from elsewhere 'ssh viscript@board update - <board.raucb'"
+)
+
+
+def talk(talk: Talk, words: list[str]) -> Answer:
+    older, words = split_off(words, "--older")
+    stay, words = split_off(words, "--no-reboot")
+    yes, words = split_off(words, "--yes")
+    match words:
+        case ["status"]:
+            return _status()
+        case ["reboot"]:
+            return _reboot("restarting")
+        case [source] if not source.startswith("--"):
+            return _install(talk, source, older=older, restart=None if not (stay or yes) else yes and not stay)
+    raise UsageError(USAGE)
+
+
+def _install(talk: Talk, source: str, *, older: bool, restart: bool | None) -> Answer:
+    """`restart`: whether to restart when it is installed; None asks the person, and without one it does not."""
+    from skywire_board.update import client  # noqa: PLC0415 (only when asked)
+    from skywire_board.update.words import FOLLOWS, Install, Installed, Progress  # noqa: PLC0415
+
+    if source == FOLLOWS and sys.stdin.isatty():
+        raise UsageError("'-' takes the bundle from standard input: ssh viscript@board update - <board.raucb")
+    asked = Install(source if source == FOLLOWS or "://" in source else str(Path(source).absolute()), older=older)
+    show = _Bar(live=talk.live and not talk.as_json, silent=talk.as_json)
+    done: Installed | None = None
+    with _translated():
+        for answer in client.install(asked, sys.stdin.buffer if source == FOLLOWS else None):
+            if isinstance(answer, Progress):
+                show(answer)
+            elif isinstance(answer, Installed):
+                done = answer
+    show.end()
+    assert done is not None
+    text = f"version {line(done.version)} is in slot {line(done.slot)}"
+    if restart is None and talk.live and not talk.as_json:
+        restart = input(f"{text}. Restart the board into it now? [y/N] ").strip().lower() in ("y", "yes")
+    if restart:
+        return _reboot(f"{text}; restarting into it: it stays if the board is well then, else this one comes back")
+    return Answer((f"{text}; it is tried at the next restart (update reboot)",), done)
+
+
+def _reboot(text: str) -> Answer:
+    from skywire_board.update import client  # noqa: PLC0415 (only when asked)
+
+    with _translated():
+        client.reboot()
+    return Answer((text,), {"rebooting": True})
+
+
+def _status() -> Answer:
+    from skywire_board.update import client  # noqa: PLC0415 (only when asked)
+
+    with _translated():
+        seen = client.status()
+    return Answer(tuple(status_lines(seen)), seen)
+
+
+def status_lines(seen: Status) -> Iterator[str]:
+    """What runs first, then what is out of the ordinary."""
+    trial = ", on trial" if seen.trial else ""
+    yield f"version {line(seen.version)} runs in slot {line(seen.slot)}{trial}"
+    if seen.running:
+        yield f"an installation is under way: {seen.percent} %"
+    if seen.installed:
+        yield f"version {line(seen.installed)} waits in slot {line(seen.other)} (update reboot)"
+    if seen.rolled_back:
+        yield f"rolled back: {line(seen.rolled_back)}"
+    elif seen.last:
+        yield f"last: {line(seen.last)} ({datetime.fromtimestamp(seen.last_at, UTC):%Y-%m-%d %H:%M} UTC)"
+
+
+class _Bar:
+    """A bar on a terminal; elsewhere a line at each new step."""
+
+    def __init__(self, *, live: bool, silent: bool) -> None:
+        self._live, self._silent, self._last = live, silent, ""
+
+    def __call__(self, progress: Progress) -> None:
+        if self._silent:
+            return
+        text = line(progress.text)
+        if self._live:
+            full = BAR * min(progress.percent, 100) // 100
+            screen.write(f"\r[{'#' * full}{'-' * (BAR - full)}] {progress.percent:3} %  {text[:60]:<60}")
+        elif text != self._last:
+            screen.say(f"{progress.percent:3} %  {text}")
+        self._last = text
+
+    def end(self) -> None:
+        if self._live and self._last:
+            screen.write("\n")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The door's refusals in the shell's own words."""
+    from skywire_board.update.client import UpdateAwayError, UpdateRefusedError  # noqa: PLC0415 (only when asked)
+
+    try:
+        yield
+    except UpdateRefusedError as error:
+        raise ViscriptError(f"not updated: {error}") from None
+    except UpdateAwayError as error:
+        raise ViscriptError(str(error)) from None
+
+
+COMMAND = Command(
+    ("update",),
+    "update <file|url|-|status|reboot> [--yes] [--no-reboot] [--older]",
+    "Install a signed update and restart into it",
+    "update http://10.0.0.2/skywire-board-arm64.raucb",
+    talk=talk,
+    words=(Word.PATH,),
+    flags=("--yes", "--no-reboot", "--older"),
+)
