@@ -45,6 +45,7 @@ SANDBOX = (
     "SystemCallFilter=@system-service",
     "UMask=0077",
     "TasksMax=64",
+    "OOMScoreAdjust=200",
     "KillMode=control-group",
     "RemainAfterExit=yes",
 )
