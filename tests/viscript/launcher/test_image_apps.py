@@ -209,7 +209,9 @@ def test_a_vpn_client_that_was_told_to_be_off_stays_off() -> None:
 
 def test_nobody_is_in_a_group_without_need() -> None:
     members = {(words[1], words[2]) for words in overlay_lines("usr/lib/sysusers.d/skywire.conf") if words[0] == "m"}
-    assert members == {(user, "skywire-messages") for user in ("skywire-messenger", "skywire", "viscript")}
+    messages = {(user, "skywire-messages") for user in ("skywire-messenger", "skywire", "viscript")}
+    board = {(user, "skywire-board") for user in ("admin", "skywire", "viscript", "viscriptd")}
+    assert members == messages | board
 
 
 FORWARD = """
