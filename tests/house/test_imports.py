@@ -16,6 +16,9 @@ MAY_IMPORT_LATE = {
     "viscript/shell/": (
         "skywire_board.api_words",
         "skywire_board.client",
+        "services.identity.client",
+        "services.identity.errors",
+        "services.identity.words",
         "services.manager.api_words",
         "services.manager.client",
         "services.manager.errors",

@@ -22,7 +22,7 @@ def offers(names: Names, typed: str) -> list[str]:
 def test_commands_come_first(tmp_path: Path) -> None:
     names = Names(ApiClient(tmp_path / "none"))
     assert offers(names, "") == [command.names[0] for command in TABLE]
-    assert offers(names, "  res") == ["res_usage", "restart"]
+    assert offers(names, "  res") == ["res_usage", "restart", "reset"]
     assert offers(names, "nonsense x") == []
     assert offers(names, "start app") == [], "there is no daemon, and no harm"
 

@@ -14,6 +14,7 @@ from viscript.shell.commands import (
     exit_shell,
     files,
     help_text,
+    identity,
     inbox,
     list_apps,
     log_level,
@@ -26,6 +27,7 @@ from viscript.shell.commands import (
     ping,
     reload,
     res_usage,
+    reset,
     restart,
     send_file,
     shutdown,
@@ -34,6 +36,7 @@ from viscript.shell.commands import (
     tell,
     top,
     unpeer,
+    update,
     version,
 )
 from viscript.shell.model import Command
@@ -67,6 +70,9 @@ TABLE: tuple[Command, ...] = (
     peer.COMMAND,
     peers.COMMAND,
     unpeer.COMMAND,
+    identity.COMMAND,
+    reset.COMMAND,
+    update.COMMAND,
     version.COMMAND,
     clear.COMMAND,
     exit_shell.COMMAND,

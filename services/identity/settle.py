@@ -1,0 +1,83 @@
+"""Puts the identity that was laid beside the present one into its place; at boot, before anything uses either.
+
+What the old identity kept (its network, routes, messages) is set aside under its id, and what the new one kept here
+before comes back: nobody ever works with another's. Each step is one rename and looks first at what is done already, so
+after a power cut it is done again from the start.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from services import keys
+from services.identity.door import NEXT
+from services.identity.errors import DoorError
+from services.secrecy import SECRET_BYTES, Secret
+
+KEPT_APART = ("node", "manager", "messenger")
+"""Folders of the mesh's data that belong to one identity."""
+
+ID_LETTERS = 12
+
+
+def settle(folder: Path, mesh: Path) -> str:
+    """The node id that this board has from now on. Raises IdentityError, also when nothing waits."""
+    new, place = _read(folder / NEXT), folder / "seed"
+    old = _read(place) if place.exists() else None
+    if old is not None and old != new:
+        for name in KEPT_APART:
+            _change_over(mesh / name, _mark(old), _mark(new))
+        _sync(mesh)
+        _keep(place, folder / f"before-{_mark(old)}")
+    (folder / NEXT).replace(place)
+    (folder / f"before-{_mark(new)}").unlink(missing_ok=True)
+    _sync(folder)
+    return keys.Identity(new).node_id
+
+
+def _change_over(place: Path, old: str, new: str) -> None:
+    aside, back = (place.with_name(f"{place.name}.before-{mark}") for mark in (old, new))
+    if place.exists() and not aside.exists():
+        status = place.stat()
+        place.rename(aside)
+        if not back.exists():
+            place.mkdir(mode=0o700)
+            os.chown(place, status.st_uid, status.st_gid)
+    if back.exists():
+        if place.exists():
+            place.rmdir()  # as tmpfiles made it after a cut; an error where something is in it
+        back.rename(place)
+
+
+def _keep(seed: Path, beside: Path) -> None:
+    if not beside.exists():
+        os.link(seed, beside, follow_symlinks=False)
+        _sync(beside.parent)
+
+
+def _mark(seed: Secret) -> str:
+    return keys.Identity(seed).node_id[:ID_LETTERS]
+
+
+def _read(path: Path) -> Secret:
+    """Root's look at a file that belongs to the node's user, in a folder that only this user may write to."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise DoorError(f"cannot read '{path}': {error.strerror}") from None
+    try:
+        data = os.read(file, SECRET_BYTES + 1)
+    finally:
+        os.close(file)
+    if len(data) != SECRET_BYTES or not any(data):
+        raise DoorError(f"'{path}' holds no seed of {SECRET_BYTES} bytes: remove it, and restore from the words again")
+    return Secret(data)
+
+
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
