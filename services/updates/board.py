@@ -1,8 +1,8 @@
 """A node's part of updates: it installs what a manager of its own orders, restarts the board, and says how it stands.
 
 The order is signed and numbered like any other (`services.node.orders`). It names a manager of this node and a bundle,
-no address: where to fetch follows from the manager's key. What was ordered is kept in RAM: a node that is started
-anew goes on with it; a board that restarted does not.
+no address: where to fetch follows from the manager's key, or from that of another manager of this network. What was
+ordered is kept in RAM: a node that is started anew goes on with it; a board that restarted does not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from services.addresses import session_address
+from services.keys import NodeId
 from services.manager import asks
 from services.manager.ending import end_tasks
 from services.manager.errors import WordsError
@@ -28,12 +29,15 @@ from services.updates.model import BoardState, Doing, Install, cut
 
 log = logging.getLogger(__name__)
 
-LOOK_S, AGAIN_S, SAY_AGAIN_S = 5.0, 2.0, 300.0
+LOOK_S, AGAIN_S, SAY_AGAIN_S = 2.0, 2.0, 300.0
 STEP_PERCENT = 5
 """Progress is told in steps of that."""
 
 SAID_WITHIN_S = 20.0
 """That it is installed, before the board restarts."""
+
+TRIES, REACH_WITHIN_S, AWAY_S = 4, 3.0, 600.0
+"""An installation is begun again where the managers were away in the middle of it, and waited for so long."""
 
 _FILE = "update"
 
@@ -64,6 +68,7 @@ class BoardUpdates:
         self._task: Task | None = None
         self._said: BoardState = BoardState()
         self._news, self._was_said = asyncio.Event(), asyncio.Event()
+        self._comings = 0
         self._running: asyncio.Task[None] | None = None
         self._saying: asyncio.Task[None] | None = None
 
@@ -116,7 +121,7 @@ class BoardUpdates:
 
         try:
             if self._task is None or self._task.doing != "installed":
-                found = await self._door.install(_source(install), on_progress, older=install.older)
+                found = await self._install(install, on_progress)
                 if found != version:
                     raise DoorError(f"the bundle is version '{found[:40]}', not '{version[:40]}' as was ordered")
                 self._put(Task(install, "installed", 100, "restarts"))
@@ -127,6 +132,30 @@ class BoardUpdates:
         except DoorError as error:
             log.warning("update to '%s' failed: %s", version, error)
             self._put(Task(install, "refused", 0, str(error)))
+
+    async def _install(self, install: Install, on_progress: Callable[[int, str], None]) -> str:
+        """Raises DoorError: what the board refused while the managers were there is refused."""
+        for left in reversed(range(TRIES)):
+            manager = await self._reach(install)
+            comings = self._comings
+            try:
+                return await self._door.install(_source(install, manager), on_progress, older=install.older)
+            except DoorError as error:
+                if left == 0 or (comings == self._comings and await _is_reached(manager, install.port)):
+                    raise
+                log.info("the update is begun again, since the managers were away: %s", error)
+        raise DoorError("the update was not tried")  # TRIES is no 0
+
+    async def _reach(self, install: Install) -> NodeId:
+        """Who ordered it, or another manager of this network, which has the same bundle. Raises DoorError."""
+        clock = asyncio.get_running_loop().time
+        give_up_s = clock() + AWAY_S
+        while clock() < give_up_s:
+            for manager in dict.fromkeys((install.manager, *map(NodeId, self._home.managers))):
+                if await _is_reached(manager, install.port):
+                    return manager
+            await asyncio.sleep(AGAIN_S)
+        raise DoorError(f"no manager is reached at port {install.port} to fetch the update, for {AWAY_S:g} s")
 
     def _put(self, task: Task) -> None:
         self._task = task
@@ -141,6 +170,7 @@ class BoardUpdates:
 
     async def _come_home(self) -> None:
         """The managers may have forgotten."""
+        self._comings += 1
         self._said = BoardState()
         self._news.set()
 
@@ -168,5 +198,15 @@ class BoardUpdates:
                 self._was_said.set()
 
 
-def _source(install: Install) -> str:
-    return f"http://[{session_address(install.manager)}]:{install.port}/updates/{install.bundle.sha256}.raucb"
+def _source(install: Install, manager: NodeId) -> str:
+    return f"http://[{session_address(manager)}]:{install.port}/updates/{install.bundle.sha256}.raucb"
+
+
+async def _is_reached(manager: NodeId, port: int) -> bool:
+    try:
+        async with asyncio.timeout(REACH_WITHIN_S):
+            _, writer = await asyncio.open_connection(str(session_address(manager)), port)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
