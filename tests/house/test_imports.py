@@ -42,7 +42,7 @@ DOORS = {
     "gpiod": ("skywire_board/pins/",),
     "gpiozero": ("skywire_board/pins/", "skywire_board/outputs/", "skywire_board/inputs/"),
     "mnemonic": ("services/words.py",),
-    "nacl": ("services/keys.py", "services/messenger/crypto.py"),
+    "nacl": ("services/keys.py", "services/messenger/crypto.py", "services/pairing/crypto.py"),
     "nats": ("services/manager/bucket.py", "services/manager/bus.py"),
     "pyroute2": ("services/kernel/pyroute.py",),
     "prompt_toolkit": ("services/messenger/chat.py", "viscript/shell/"),
