@@ -56,6 +56,7 @@ class Rollouts:
         self._boards: dict[NodeId, BoardState] = {}
         self._since: dict[NodeId, tuple[Step, float]] = {}
         self._told: dict[NodeId, float] = {}
+        self._followed_name = ""
         self._followed: list[Followed] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -185,8 +186,7 @@ class Rollouts:
                 if self._lease.is_held:
                     await self._advance()
                 else:
-                    self._since.clear()
-                    self._told.clear()
+                    self._forget()
             except ManagerError as error:
                 log.warning("the update goes on later: %s", error)
             with contextlib.suppress(TimeoutError):
@@ -199,6 +199,8 @@ class Rollouts:
         rollout, revision = await self._read()
         if rollout is None:
             return
+        if rollout.name != self._followed_name:
+            self._forget(rollout.name)
         then = plan.advance(rollout, self._known(rollout), self._patience)
         if then.rollout != rollout and not await self._write(rollout, then.rollout, revision):
             return
@@ -207,6 +209,12 @@ class Rollouts:
             if now_s - self._told.get(node_id, -plan.TELL_AGAIN_S) >= plan.TELL_AGAIN_S:
                 self._told[node_id] = now_s
                 self._tell_later(then.rollout, node_id)
+
+    def _forget(self, name: str = "") -> None:
+        """What was seen of another roll-out, or when this manager led before."""
+        self._followed_name = name
+        self._since.clear()
+        self._told.clear()
 
     def _known(self, rollout: Rollout) -> dict[NodeId, plan.Known]:
         known, now_s = {}, time.monotonic()

@@ -14,14 +14,13 @@ FIRST, BROKEN, FOREIGN, SECOND = "1.1.0+1", "1.2.0+2", "1.3.0+3", "1.4.0+4"
 
 def one_after_another(rack: Rack) -> str:
     bundle = rack.bundle(FIRST)
-    said = rack.command("start", str(bundle), "--nodes", "a,b,c")
+    said = rack.command("start", str(bundle), "--nodes", "a,b")
     assert FIRST in said, said
     took_s = rack.wait_course("done")
-    assert rack.went == ["a", "b", "c"], rack.went
+    assert rack.went == ["a", "b"], rack.went
     assert rack.down == 1
-    assert {name: rack.version(name) for name in "abc"} == dict.fromkeys("abc", FIRST)
-    assert rack.version("m") == "1.0.0"
-    return f"a, b, c restarted in that order, never two at once, {took_s:.0f} s"
+    assert [rack.version(name) for name in BOARDS] == [FIRST, FIRST, "1.0.0", "1.0.0"]
+    return f"a and b restarted in that order, never two at once, {took_s:.0f} s"
 
 
 def a_stranger_fetches_nothing(rack: Rack) -> str:
@@ -55,7 +54,7 @@ def a_forged_order_is_refused(rack: Rack) -> str:
     said = m.run([*words, m.session_address, m.node_id, rack.world.id("a")]).stdout.strip()
     assert "who is no manager of this node" in said, said
     assert rack.version("a") == FIRST
-    assert rack.went == ["a", "b", "c"]
+    assert rack.went == ["a", "b"]
     return said
 
 
@@ -68,7 +67,7 @@ def a_failure_stops_it(rack: Rack) -> str:
     stages, update = rack.stages(), rack.update()
     assert stages == {"a": "done", "b": "failed", "c": "waiting", "m": "waiting"}, stages
     assert "rolled back: viscript did not answer" in update.why
-    assert [rack.version(name) for name in "abc"] == [BROKEN, FIRST, FIRST]
+    assert [rack.version(name) for name in "abc"] == [BROKEN, FIRST, "1.0.0"]
     said = rack.world.host("m").run(["manager", "status"]).stdout
     assert "fell back to" in said, said
     return f"{rack.command('status').splitlines()[0]}; c and m were not touched"
@@ -81,7 +80,7 @@ def a_wrong_key_stops_it_before_a_slot_is_touched(rack: Rack) -> str:
     rack.wait_course("stopped")
     assert rack.stages()["c"] == "failed"
     assert rack.went == []
-    assert rack.version("c") == FIRST
+    assert rack.version("c") == "1.0.0"
     return rack.update().why
 
 
