@@ -19,7 +19,10 @@ BEFORE, AFTER, STAGE, STAMP = "before", "after", ".migrating", "schema.json"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """Brings data of version `to` - 1 to `to`: `run` changes copies of `touches`, below the folder it is given."""
+    """Brings data of version `to` - 1 to `to`: `run` changes copies of `touches`, below the folder it is given.
+
+    Not of what lies below etc, home and var, which is bound to other places by then (usr/lib/skywire/writable).
+    """
 
     to: int
     touches: tuple[str, ...]
