@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from skywire_board.errors import UpdateError
-from skywire_board.update import migrate as door
 from skywire_board.update.migrate import migrate, migrate_card, read_version
 from skywire_board.update.schema import MIGRATIONS, Migration, known_version
 from tests.house.tree import ROOT
@@ -93,7 +93,7 @@ def test_a_cut_at_any_write_is_mended_by_the_newer_or_the_older_system(
     for cut in range(cuts):
         for older in (False, True):
             there = copy(data, tmp_path_factory)
-            cut_at(cut, monkeypatch, lambda there=there: migrate(there, (TWO, THREE)))
+            cut_at(cut, monkeypatch, partial(migrate, there, (TWO, THREE)))
             migrate(there, () if older else (TWO, THREE))
             expected = FIRST_STATE if older else '{"peers": ["a", "b"], "count": 2}'
             assert (cut, state(there), read_version(there)) == (cut, expected, 1 if older else 3)
@@ -107,7 +107,7 @@ def test_a_cut_while_going_back_is_mended(
     cuts = count_points(copy(data, tmp_path_factory), monkeypatch, lambda there: migrate(there, ()))
     for cut in range(cuts):
         there = copy(data, tmp_path_factory)
-        cut_at(cut, monkeypatch, lambda there=there: migrate(there, ()))
+        cut_at(cut, monkeypatch, partial(migrate, there, ()))
         migrate(there, ())
         assert (cut, state(there), read_version(there)) == (cut, FIRST_STATE, 1)
         assert (there / "after/3/mesh/node/state.json").exists()
@@ -146,7 +146,7 @@ def points(monkeypatch: pytest.MonkeyPatch, at: Callable[[], None]) -> None:
             at()
             return real(self, *args, **more)
 
-        monkeypatch.setattr(door.Path, name, wrapped)
+        monkeypatch.setattr(Path, name, wrapped)
 
 
 def count_points(there: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[Path], object]) -> int:
