@@ -16,6 +16,9 @@ MAY_IMPORT_LATE = {
     "viscript/shell/": (
         "skywire_board.api_words",
         "skywire_board.client",
+        "skywire_board.errors",
+        "skywire_board.support.client",
+        "skywire_board.support.words",
         "services.identity.client",
         "services.identity.errors",
         "services.identity.words",
@@ -30,6 +33,13 @@ MAY_IMPORT_LATE = {
         "services.messenger.saving",
         "services.messenger.sending",
         "services.messenger.told",
+        "services.node.api_words",
+        "services.node.errors",
+        "services.node.line",
+        "services.updates.api_words",
+        "services.updates.model",
+        "services.updates.sending",
+        "services.updates.tables",
         "skywire_board.update.client",
         "skywire_board.update.words",
     ),
@@ -41,7 +51,7 @@ for, and how those tell what they answer. Never when loaded: a shell without ser
 DOORS = {
     "gpiod": ("skywire_board/pins/",),
     "gpiozero": ("skywire_board/pins/", "skywire_board/outputs/", "skywire_board/inputs/"),
-    "mnemonic": ("services/words.py",),
+    "mnemonic": ("services/words.py", "skywire_board/support/redact.py"),  # the latter knows words by their list alone
     "nacl": ("services/keys.py", "services/messenger/crypto.py", "services/pairing/crypto.py"),
     "nats": ("services/manager/bucket.py", "services/manager/bus.py"),
     "pyroute2": ("services/kernel/pyroute.py",),
@@ -54,6 +64,7 @@ DOORS = {
         "image/emulator/board.py",  # QEMU, which runs beside us
         "image/run.py",  # the build's programs, which run to their end
         "services/kernel/wireguard_go.py",  # wireguard-go, which outlives us
+        "skywire_board/support/collect.py",  # what tells of the board's state
         "skywire_board/claim/pinning.py",  # the script that puts keys together
         "skywire_board/setup/programs.py",  # node, which restores an identity; systemctl
         "viscript/launcher/process/group.py",  # applications that shall outlive us
