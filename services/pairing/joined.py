@@ -1,4 +1,4 @@
-"""Notes whose network this board joined: a layer of node.yaml, which the node reads at its start. Whole or not there."""
+"""Notes whose network this board joined: a layer of node.yaml for the node's next start. Whole, or not there."""
 
 from __future__ import annotations
 

@@ -1,0 +1,76 @@
+"""Boards that pair for real: by multicast, TCP, their own nodes and managers. What each shows is what a shell sees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from services.pairing import api_words as words
+from services.pairing.brain import SEEN_S
+from tests.mesh.conftest import check_lab
+from tests.services.pairing.boards import Board, Boards, Watcher, run_boards, wait
+
+
+@pytest.fixture(scope="module")
+def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
+    check_lab()
+    more = {"one": "role: manager", "two": "role: member"}
+    with run_boards("one two three", tmp_path_factory.mktemp("pairing") / "lab", **more) as running:
+        yield running
+
+
+def hold(*boards: Board) -> list[Watcher]:
+    return [board.hold() for board in boards]
+
+
+def compare(one: Board, two: Board) -> tuple[Watcher, Watcher]:
+    watchers = hold(one, two)
+    seen = [watcher.until("comparing") for watcher in watchers]
+    assert [each.stage for each in seen] == ["comparing", "comparing"], seen
+    assert seen[0].code == seen[1].code != ""
+    assert (seen[0].part, seen[1].part, seen[0].other, seen[1].other) == ("manager", "new", two.name, one.name)
+    time.sleep(SEEN_S + 0.1)  # a person compares the codes; a press before that does not count
+    return watchers[0], watchers[1]
+
+
+def test_two_candidates_at_once_are_refused_and_told(boards: Boards) -> None:
+    watchers = hold(*boards.all.values())
+    ends = [watcher.until("refused") for watcher in watchers]
+    assert [end.stage for end in ends] == ["refused"] * 3, ends
+    assert all("two other boards" in end.text for end in ends), ends
+    for board in boards.all.values():
+        board.pairing.wait(20)
+
+
+def test_without_the_managers_press_nothing_joins(boards: Boards) -> None:
+    one, two = boards["one"], boards["two"]
+    manager, new = compare(one, two)
+    new.say(words.Confirm())
+    new.say(words.Cancel())
+    assert manager.until("refused").stage == new.until("refused").stage == "refused"
+    for board in (one, two):
+        board.pairing.wait(20)
+        assert len(board.members()) == 1
+    assert not two.joined.exists()
+    assert not two.sees_open(one, 7998), "the pairing's port is open no longer than the pairing"
+
+
+def test_two_boards_pair(boards: Boards) -> None:
+    one, two = boards["one"], boards["two"]
+    assert not two.sees_open(one, 7997), "a network of one lets nobody knock"
+    manager, new = compare(one, two)
+    assert two.sees_open(one, 7998)
+    manager.say(words.Confirm())
+    new.say(words.Confirm())
+    assert manager.until("confirmed").stage == new.until("confirmed").stage == "confirmed"
+    assert f'id: "{one.node().node_id}"' in two.joined.read_text()
+    wait(lambda: two.node().works and len(one.members()) == 2, "the new board is in the manager's network")
+    assert two.node().node_id in one.members()
+    wait(lambda: not two.host.job("manager").is_running, "the new board's own manager has ended")
+    assert two.host.job("manager").wait(1) == 0
+    assert two.sees_open(one, 7997), "its members must be able to come back"
+    two.pairing.wait(20)
+    (again,) = hold(two)
+    assert "of a network already" in again.until("refused").text
