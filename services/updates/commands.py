@@ -20,7 +20,7 @@ def update() -> None:
 
 
 @update.command()
-@click.argument("source", metavar="[FILE|URL]", required=False)
+@click.argument("source", metavar="[FILE|URL|-]", required=False)
 @click.option("--percent", type=click.IntRange(1, 100), help="So many per cent of the boards at once; else one by one.")
 @click.option("--nodes", metavar="A,B,…", default="", help="These, in this order; managers come last in any case.")
 @click.option("--older", is_flag=True, help="Boards may take a version below the one that they run.")

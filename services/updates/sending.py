@@ -1,11 +1,12 @@
-"""Sends a bundle to the manager on this machine, from a file or a URL: blocking, one connection, in chunks, each of
-which is in the object store when the next one goes.
+"""Sends a bundle to the manager on this machine, from a file, a URL or standard input ("-"): blocking, one connection,
+in chunks, each of which is in the object store when the next one goes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -56,6 +57,8 @@ def _opened(source: str) -> Iterator[tuple[BinaryIO, int]]:
                 size = int(reply.headers.get("Content-Length") or 0)
                 _check_size(source, size)
                 yield reply, size
+        elif source == "-":
+            yield sys.stdin.buffer, 0
         else:
             with Path(source).open("rb") as file:
                 size = Path(source).stat().st_size

@@ -26,14 +26,14 @@ def ask(request: msgspec.Struct, kind: type[T]) -> T:
     from services.manager.errors import ManagerAwayError, ManagerError
 
     try:
-        return client.ask(request, kind, _board_socket())
+        return client.ask(request, kind, board_socket())
     except ManagerAwayError as error:
         raise ServiceAwayError(f"{error}\nIs one here, and not started? Try '{START}'.") from None
     except ManagerError as error:
         raise RefusedError(str(error)) from None
 
 
-def _board_socket() -> Path | None:
+def board_socket() -> Path | None:
     """That of the board, where the person has no manager of their own."""
     from services.manager.places import SOCKET_VARIABLE, usual_socket
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viscript.errors import UsageError, ViscriptError
-from viscript.shell import screen
+from viscript.shell import rollout, screen
 from viscript.shell.model import Answer, Command, Talk, Word
 from viscript.shell.parse import split_off
 from viscript.shell.render import line
@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from skywire_board.update.words import Installed, Progress, Status
 
 BAR = 30
+FROM_NODE = "node:"
+"""Before the name of a manager, whose bundle is fetched over the mesh."""
+
 USAGE = (
-    "update takes a file of this board, an address, '-' for a bundle on standard input, 'status' or 'reboot': "
+    "update takes a file of this board, an address, 'node:NAME' of a manager, '-' for a bundle on standard input, "
+    "'status' or 'reboot', or --all and what all boards shall take: "
     "'update http://10.0.0.2/board.raucb', or from elsewhere 'ssh viscript@board update - <board.raucb'"
 )
 
 
 def talk(talk: Talk, words: list[str]) -> Answer:
+    if words[:1] == ["--all"]:
+        return rollout.talk(words[1:], live=talk.live and not talk.as_json)
     older, words = split_off(words, "--older")
     stay, words = split_off(words, "--no-reboot")
     yes, words = split_off(words, "--yes")
@@ -34,7 +40,11 @@ def talk(talk: Talk, words: list[str]) -> Answer:
             return _status()
         case ["reboot"]:
             return _reboot("restarting")
+        case ["status", "--all"]:
+            return rollout.status(live=talk.live and not talk.as_json)
         case [source] if not source.startswith("--"):
+            if source.startswith(FROM_NODE):
+                source = rollout.bundle_url(source.removeprefix(FROM_NODE))
             return _install(talk, source, older=older, restart=None if not (stay or yes) else yes and not stay)
     raise UsageError(USAGE)
 
@@ -132,10 +142,10 @@ def _translated() -> Iterator[None]:
 
 COMMAND = Command(
     ("update",),
-    "update <file|url|-|status|reboot> [--yes] [--no-reboot] [--older]",
+    "update [--all] <file|url|status>",
     "Install a signed update and restart into it",
     "update http://10.0.0.2/skywire-board-arm64.raucb",
     talk=talk,
     words=(Word.PATH,),
-    flags=("--yes", "--no-reboot", "--older"),
+    flags=("--all", "--yes", "--no-reboot", "--older", "--percent", "--nodes"),
 )
