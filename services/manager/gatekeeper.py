@@ -13,6 +13,7 @@ from ipaddress import ip_address
 import msgspec
 
 from services.keys import NodeId
+from services.manager import clock
 from services.manager.admission import Asked, ManagerEnd
 from services.manager.config import Join, read_place
 from services.manager.errors import ConflictError, JoinError, LocalNodeError, WordsError
@@ -85,6 +86,8 @@ class Gatekeeper:
             await self._store.readmit(node_id)
 
     async def _spend(self, token: str) -> None:
+        if not clock.is_set():
+            raise JoinError("this manager does not know the time yet, and invitations end: try again in a minute")
         for _ in range(SPEND_TRIES):
             try:
                 await self._store.spend_invitation(token, int(time.time()))
