@@ -36,7 +36,9 @@ def crc_words(data: bytes) -> tuple[str, str]:
     return f"{crc:x}", f"{int.from_bytes(crc.to_bytes(4, 'big'), 'little'):x}"
 
 
-def render_boot(boards: Sequence[Board], state_sectors: tuple[int, int]) -> str:
+def render_boot(
+    boards: Sequence[Board], state_sectors: tuple[int, int], template: Path = HERE / "boot_files/boot.cmd"
+) -> str:
     """boot.cmd with the place of the boot state, and the light of each board whose pins U-Boot can drive."""
     lights = [
         f'if test "${{fdtfile}}" = "{board.dtb[0]}"; then'
@@ -50,7 +52,7 @@ def render_boot(boards: Sequence[Board], state_sectors: tuple[int, int]) -> str:
         "STATE1_LBA": f"{state_sectors[1]:x}",
         "SCRIPT_SECTORS": f"{SCRIPT_SECTORS:x}",
     }
-    return _fill((HERE / "boot_files/boot.cmd").read_text(), words)
+    return _fill(template.read_text(), words)
 
 
 def render_slot(boards: Sequence[Board], parts: dict[str, Part], words: dict[str, str]) -> str:

@@ -1,0 +1,183 @@
+"""Updates on an emulated board, seen from outside: one that stays, one that is taken back, one that is damaged, unclean
+boots, and the boot script of before. Each function is given a board that is up, and leaves it up.
+
+The bundles are made from the image in seconds (`other_slot`): a root with another version, and a system whose viscript
+cannot start.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from image.boards import read_boards
+from image.cache import default_cache
+from image.emulator.board import Board
+from image.recipe import SECTOR, read_recipe
+from image.run import Runner
+from image.steps.bundle import Keys, find_keys, make_keys
+from image.steps.scripts import SCRIPT_SECTORS, pack_script, render_boot
+from tests.boot import other_slot
+from tests.boot.bundle_server import BundleServer
+from tests.boot.rows import Table
+
+BOOT_DEADLINE_S = 900
+INSTALL_DEADLINE_S = 900
+TRIAL_DEADLINE_S = 1500
+NEWER, BROKEN = "0.1.1+00000000600d", "0.1.2+00000000bad0"
+OLD_BOOT = Path(__file__).parent / "old_boot/boot.cmd"
+NO_VISCRIPT = "systemd.mask=viscript.service"
+KEEPS = "sudo sha256sum /data/identity/seed /data/etc/machine-id | cut -c1-16 | xargs; cat /etc/skywire/kept"
+
+
+def make_bundles(board: Board, scratch: Path) -> tuple[Path, Path]:
+    """The bundle that is well, and the one whose viscript cannot start."""
+    scratch.mkdir(exist_ok=True)
+    slot = other_slot.take_slot(board.image, scratch / "slot")
+    well = other_slot.changed_root(board.run, slot, scratch, other_slot.set_version(NEWER), scratch / "well")
+    broken = other_slot.changed_words(board.run, slot, scratch, NO_VISCRIPT, scratch / "broken")
+    bundles = (
+        other_slot.sign(board.run, well, NEWER, scratch, scratch / "well.raucb"),
+        other_slot.sign(board.run, broken, BROKEN, scratch, scratch / "broken.raucb"),
+    )
+    for path in (slot, well, broken):
+        path.unlink()
+    return bundles
+
+
+def with_old_boot_script(board_image: Path, run: Runner, scratch: Path) -> Path:
+    """A copy of the image whose boot partition is as old as the first that was ever flashed."""
+    target, script, disk = scratch / "old-boot.img", scratch / "boot.scr", read_recipe().disk
+    run("cp", "--sparse=always", board_image, target)
+    text = render_boot(read_boards(), disk.state_sectors, OLD_BOOT)
+    script.write_bytes(pack_script(run, text, scratch, "boot"))
+    run("mcopy", "-o", "-i", f"{target}@@{disk.fat_lba * SECTOR}", script, "::boot.scr")
+    return target
+
+
+def boot_note(board: Board, ready: Callable[[dict[str, Any]], bool], deadline_s: float) -> dict[str, Any]:
+    """What the board says of its boot, once it is as wanted; what it said last when the deadline passes."""
+    end, note = time.monotonic() + deadline_s, dict[str, Any]()
+    while time.monotonic() < end:
+        done = board.ssh("cat /run/skywire/boot.json", user="admin", check=False)
+        if done.returncode == 0 and done.stdout.startswith("{"):
+            note = json.loads(done.stdout)
+            if ready(note):
+                break
+        time.sleep(2)
+    return note
+
+
+def update_stays(board: Board, table: Table, bundle: Path) -> None:
+    """From the network into the other slot; it runs, everything is kept, and it is marked good after its checks."""
+    board.ssh("echo kept | sudo tee /etc/skywire/kept", user="admin")
+    before, slot = board.ssh(KEEPS, user="admin").stdout, _slot(board)
+    with BundleServer(bundle) as server:
+        done = board.ssh(f"update {server.url} --yes", deadline_s=INSTALL_DEADLINE_S, check=False)
+        told = " | ".join(done.stdout.strip().splitlines()[-2:])
+        fetched = server.fetched / 1e6
+    ok = done.returncode == 0 and NEWER in done.stdout
+    table.add("update <url>: installed into the slot that does not run", f"{told} {done.stderr}", ok)
+    size = bundle.stat().st_size / 1e6
+    table.add("it is streamed, never stored", f"{fetched:.1f} MB fetched of {size:.1f} MB", 0 < fetched < size * 1.1)
+    _await_down(board)
+    board.wait_ssh(BOOT_DEADLINE_S, user="admin", command="true")
+    first = boot_note(board, lambda note: note.get("slot") != slot, BOOT_DEADLINE_S)
+    table.add("the new slot runs, on trial", str(first), first.get("version") == NEWER and first.get("slot") != slot)
+    note = boot_note(board, lambda note: bool(note.get("good")), TRIAL_DEADLINE_S)
+    state = board.ssh("sudo /usr/lib/skywire/bin/boot-backend show", user="admin").stdout.strip()
+    ok = bool(note.get("good")) and not note.get("trial") and not note.get("rolled_back")
+    table.add("after its health checks and a whole read it is good", f"{note}; {state}", ok)
+    after = board.ssh(KEEPS, user="admin").stdout
+    table.add("identity and configuration are the same", f"{before} -> {after}", before == after and "kept" in after)
+
+
+def update_is_taken_back(board: Board, table: Table, bundle: Path) -> None:
+    """A system whose viscript cannot start: the board goes back by itself and says so."""
+    slot = _slot(board)
+    with BundleServer(bundle) as server:
+        done = board.ssh(f"update {server.url} --yes", deadline_s=INSTALL_DEADLINE_S, check=False)
+    table.add("the failing update is installed", done.stdout.strip().splitlines()[-1], done.returncode == 0)
+    _await_down(board)
+    seen = len(board.console())
+    note = boot_note(board, lambda note: bool(note.get("rolled_back")), TRIAL_DEADLINE_S)
+    tried = re.findall(r"SKY slot ([AB]) at", board.console()[seen - 4000 :])
+    ok = note.get("slot") == slot and BROKEN in note.get("rolled_back", "")
+    table.add("it fails its checks: the board goes back by itself", f"{note.get('rolled_back')}; {tried}", ok)
+    board.wait_ssh(BOOT_DEADLINE_S)
+    told = board.ssh("update status").stdout
+    table.add("and says so in the shell", told, "rolled back" in told and BROKEN in told)
+
+
+def refused(board: Board, table: Table, bundle: Path, scratch: Path) -> None:
+    """Bundles that must not be taken; the boot state is as before."""
+    state = board.ssh("sudo /usr/lib/skywire/bin/boot-backend show", user="admin").stdout
+    stranger = _resigned(board, bundle, scratch)
+    damaged = scratch / "damaged.raucb"
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    cases = ((stranger, "signature verification failed"), (damaged, "not updated"))
+    for path, words in cases:
+        with BundleServer(path) as server:
+            done = board.ssh(f"update {server.url}", deadline_s=INSTALL_DEADLINE_S, check=False)
+        ok = done.returncode == 1 and words in done.stderr
+        table.add(f"{path.stem} bundle is refused", done.stderr.strip(), ok)
+    with BundleServer(bundle, cut_after=bundle.stat().st_size // 2) as server:
+        done = board.ssh(f"update {server.url}", deadline_s=INSTALL_DEADLINE_S, check=False)
+    table.add("a network that goes away is told", done.stderr.strip(), done.returncode == 1)
+    after = board.ssh("sudo /usr/lib/skywire/bin/boot-backend show", user="admin").stdout
+    table.add("what runs is still first", f"{state.strip()} -> {after.strip()}", after[:9] == state[:9])
+
+
+def corrupted_slot(board: Board, table: Table) -> None:
+    """With the board off, a bit of the running slot's kernel flips: the boot loader takes the other slot."""
+    slot = _slot(board)
+    board.close()
+    start = read_recipe().disk.slot_lbas["AB".index(slot)] * SECTOR + SCRIPT_SECTORS * SECTOR
+    board.run("qemu-io", "-f", "qcow2", "-c", f"write -q -P 0xa5 {start + (1 << 20)} 512", board.card)
+    board.power_on()
+    note = boot_note(board, lambda note: note.get("slot") not in (None, slot), BOOT_DEADLINE_S)
+    bad = re.findall(r"SKY bad sum at [^\n]*", board.console())
+    ok = note.get("slot") not in (None, slot) and bool(bad) and "did not come up" in note.get("rolled_back", "")
+    table.add("a flipped bit in the kernel: the other slot takes over", f"{bad[:1]} x{len(bad)}; {note}", ok)
+
+
+def unclean_boots(board: Board, table: Table) -> None:
+    """Three boots in a row that the plug ends within ten minutes: the fourth is of the other slot, good once."""
+    slot = _slot(board)
+    seen = ""
+    for _ in range(4):
+        board.close()
+        board.power_on()
+        board.wait_console("Starting kernel", BOOT_DEADLINE_S)
+        seen = re.findall(r"SKY state ([^\n]*)", board.console())[-1].strip()
+        if "unclean" in seen.split()[-1]:
+            break
+    note = boot_note(board, lambda note: note.get("slot") not in (None, slot), BOOT_DEADLINE_S)
+    ok = note.get("slot") not in (None, slot) and "did not stay up" in note.get("rolled_back", "")
+    table.add("three unclean boots change the slot", f"{seen}; {note}", ok)
+
+
+def _slot(board: Board) -> str:
+    return str(json.loads(board.ssh("cat /run/skywire/boot.json", user="admin").stdout)["slot"])
+
+
+def _await_down(board: Board) -> None:
+    """Until the restart that was asked for has reached the boot loader."""
+    boots = board.console().count("SKY state")
+    end = time.monotonic() + BOOT_DEADLINE_S
+    while board.console().count("SKY state") == boots and time.monotonic() < end:
+        time.sleep(0.5)
+
+
+def _resigned(board: Board, bundle: Path, scratch: Path) -> Path:
+    """The same slot, signed by a key that the board does not know."""
+    keys = Keys(scratch / "stranger.key.pem", scratch / "stranger.cert.pem")
+    make_keys(board.run, read_recipe(), keys, "Somebody else")
+    folder, target = scratch / "extracted", scratch / "strange.raucb"
+    own = find_keys(board.run, read_recipe(), default_cache(), None)
+    board.run("rauc", "extract", f"--keyring={own.cert}", bundle, folder)
+    return other_slot.sign(board.run, folder / "slot.img", NEWER, scratch, target, keys)
