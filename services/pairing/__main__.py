@@ -50,5 +50,29 @@ def run(
         sys.exit(1)
 
 
+@main.command()
+@click.option("--seed", required=True, type=click.Path(path_type=Path), help="The identity.")
+@click.option("--version-file", required=True, type=click.Path(path_type=Path), help="What the image is.")
+@click.option("--claimed", required=True, type=click.Path(path_type=Path), help="There, if the board has an owner.")
+@click.option("--joined", required=True, type=click.Path(path_type=Path), help="There, if it is of another's network.")
+@click.option("--file", "path", required=True, type=click.Path(path_type=Path), help="What systemd-resolved reads.")
+def announce(seed: Path, version_file: Path, claimed: Path, joined: Path, path: Path) -> None:
+    """Write down what systemd-resolved shall say of this board by mDNS."""
+    from services import seed_file
+    from services.errors import IdentityError
+    from services.keys import Identity
+    from services.pairing.announce import Announced, write_announced
+    from services.pairing.errors import DoorError
+
+    version = version_file.read_text() if version_file.exists() else ""
+    try:
+        with seed_file.read(seed) as read:
+            board = Announced(Identity(read).node_id, version, claimed.exists(), joined.exists())
+        write_announced(path, board)
+    except (IdentityError, DoorError) as error:
+        print(f"pairing: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
     main(prog_name="pairing")

@@ -106,7 +106,7 @@ def _network_text(name: str, interface: Interface) -> str:
     lines += [f"DNS={text}" for text in listed(interface.dns)]
     match = KINDS.get(name, f"Name={name}")
     head = f"{WRITTEN_BY}[Match]\n{match}\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n"
-    return head + "\n".join([*lines, "IPv6AcceptRA=yes", "LLMNR=no", "MulticastDNS=no", ""])
+    return head + "\n".join([*lines, "IPv6AcceptRA=yes", "LLMNR=no", "MulticastDNS=yes", ""])
 
 
 def _mesh(settings: Settings) -> list[File]:
