@@ -142,7 +142,7 @@ def _translated() -> Iterator[None]:
 
 COMMAND = Command(
     ("update",),
-    "update [--all] <file|url|status>",
+    "update [--all] <file|url|node>",
     "Install a signed update and restart into it",
     "update http://10.0.0.2/skywire-board-arm64.raucb",
     talk=talk,
