@@ -102,7 +102,7 @@ def _typed(talk: Talk) -> str:
 COMMAND = Command(
     ("identity",),
     "identity [export|restore]",
-    "Whose board this is; its 24 words; another's words",
+    "This board's node id, and its 24 words",
     "identity export",
     talk=talk,
     flags=("--force", "--yes"),
