@@ -20,7 +20,7 @@ import msgspec
 from image.errors import ImageError
 
 UNUSED_DAYS = 30
-KEPT = {"base": 3, "platform": 3, "python": 3, "unpacked": 3}
+KEPT = {"base": 3, "licences": 3, "platform": 3, "python": 3, "unpacked": 3}
 """Folder → how many entries stay, the last used first. Packages and unpacked images go by their age alone."""
 FOLDERS = (*KEPT, "debs", "images")
 DRAFT = re.compile(r"\..+\.(\d+)")

@@ -20,6 +20,8 @@ from image.steps.kernel import Kernel, install_modules
 TREE = HERE.parent
 OURS = ("viscript", "services", "skywire_board")
 # colorzero names setuptools as a dependency and never imports it; its .pth file would slow every start.
+WHEELS = "pip-report.json"
+"""Beside the libraries in the cache: which wheels they came from."""
 UNUSED_LIBRARIES = ("bin", "setuptools*", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
 SERVICES = {
     "meshnet-messenger": "services.messenger",
@@ -48,8 +50,10 @@ PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
 def install_libraries(run: Runner, python: Python, target: Path) -> None:
     """The locked Python libraries for the board's processor into `target`: wheels by their hashes, nothing compiled."""
+    target.mkdir(exist_ok=True)
     run(
         "python3", "-m", "pip", "install", "-qq", "--no-compile", "--require-hashes", "--only-binary=:all:",
+        f"--report={target / WHEELS}",
         "--platform=manylinux_2_28_aarch64", "--platform=manylinux_2_17_aarch64", "--platform=manylinux2014_aarch64",
         f"--python-version={python.version}", "--implementation=cp", f"--target={target}",
         "--requirement", TREE / "requirements.lock", timeout_s=900,
@@ -88,7 +92,7 @@ def make_platform(
     install_firmware(unpacked, root)
     install_server(unpacked, root)
     packages = site_packages(recipe.python, root)
-    shutil.copytree(libraries, packages)
+    shutil.copytree(libraries, packages, ignore=shutil.ignore_patterns(WHEELS))
     compile_python(run, recipe.python, root, f"/{packages.relative_to(root)}")
     run("chroot", root, "ldconfig")
     prune(root, recipe.prune)
