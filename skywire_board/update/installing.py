@@ -111,33 +111,38 @@ def is_mesh_up() -> bool:
 async def _fetch(
     source: str, upload: asyncio.StreamReader, folder: Path, held: contextlib.ExitStack, tell: Tell
 ) -> str:
-    """A source that RAUC can open: an address as it is, a path that is there, or the upload's file."""
+    """A source that RAUC can open: an address as it is, a path of root's, or a copy of what others have or send."""
     if source.startswith(("http://", "https://")):
         return source
     if source == FOLLOWS:
         path = folder / INCOMING
         held.callback(path.unlink, missing_ok=True)
-        await _receive(upload, path, tell)
+        await _receive(_chunks(upload), path, tell)
         return str(path)
-    check_path(source)
-    return source
+    if check_path(source):
+        return source
+    path = folder / INCOMING
+    held.callback(path.unlink, missing_ok=True)
+    await _receive(_read(Path(source)), path, tell)
+    return str(path)
 
 
-def check_path(source: str) -> None:
-    """UpdateError when that is no file of this board."""
+def check_path(source: str) -> bool:
+    """Whether a file is root's, so that nobody changes it while it is read; UpdateError when there is none."""
     if not source.startswith("/"):
         raise UpdateError(f"'{source}' is no address (http://…, https://…) and no whole path (/…)")
     if not Path(source).is_file():
         raise UpdateError(f"there is no file '{source}' on this board")
+    return Path(source).stat().st_uid == 0
 
 
-async def _receive(upload: asyncio.StreamReader, path: Path, tell: Tell) -> None:
+async def _receive(chunks: AsyncIterator[bytes], path: Path, tell: Tell) -> None:
     """Bytes until their end into a file, as long as there is room on the data partition."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = 0
     with path.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
-        async for chunk in _chunks(upload):
+        async for chunk in chunks:
             room = os.statvfs(path.parent)
             if room.f_bavail * room.f_frsize < ROOM_LEFT + len(chunk):
                 raise UpdateError(
@@ -149,7 +154,13 @@ async def _receive(upload: asyncio.StreamReader, path: Path, tell: Tell) -> None
                 tell(0, f"received {(seen + len(chunk)) >> 20} MB")
             seen += len(chunk)
     if not seen:
-        raise UpdateError("no bundle came on standard input (run: ssh viscript@board update - <FILE.raucb)")
+        raise UpdateError("the bundle is empty (run: ssh viscript@board update - <FILE.raucb)")
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
 
 
 async def _chunks(upload: asyncio.StreamReader) -> AsyncIterator[bytes]:
