@@ -40,6 +40,9 @@ _GONE = {"KV-Operation", "Nats-Marker-Reason"}
 _FORMING = {10005, 10008}
 """What a cluster says that has not found itself yet: no suitable peers, temporarily unavailable."""
 
+_NOT_STORED = 10077
+"""With "maximum bytes exceeded" where a stream is full."""
+
 
 class Shape(NamedTuple):
     """`leased_s`: how long a value stays unless it is put again; None is for ever."""
@@ -315,4 +318,6 @@ async def _told(asked: Awaitable[T], what: str) -> T:
         kind = BusError if getattr(error, "err_code", 0) in _FORMING else _RefusedError
         raise kind(f"cannot {what}: {error}") from None
     except (nats.errors.Error, OSError, TimeoutError, asyncio.InvalidStateError) as error:
+        if getattr(error, "err_code", 0) == _NOT_STORED and "maximum" in str(error):
+            raise _RefusedError(f"cannot {what}: it is full ({error})") from None
         raise BusError(f"cannot {what}: {error or 'no answer in time'}") from None
