@@ -32,6 +32,7 @@ def main() -> None:
 @click.option("--uncompressed", is_flag=True, help="Leave the .img and skip the .img.xz.")
 @click.option("--key", type=click.Path(exists=True, path_type=Path), help="Private key (PEM) that signs the bundle.")
 @click.option("--cert", type=click.Path(exists=True, path_type=Path), help="Its certificate, by which boards know it.")
+@click.option("--url", metavar="ADDRESS", help="Where the image will be fetched, for os_list.json; default: dist.")
 def build(
     mirror: str | None,
     cache: Path | None,
@@ -40,6 +41,7 @@ def build(
     uncompressed: bool,
     key: Path | None,
     cert: Path | None,
+    url: str | None,
 ) -> None:
     """Build the card image into dist/, as root (or with sudo), on Debian 12 or 13.
 
@@ -64,7 +66,13 @@ def build(
         signal.signal(number, signal.default_int_handler)
     keys = Keys(key, cert) if key and cert else None
     wish = conductor.Wish(
-        cache=cache or default_cache(), dist=dist, mirror=mirror, compress=not uncompressed, work=work, keys=keys
+        cache=cache or default_cache(),
+        dist=dist,
+        mirror=mirror,
+        compress=not uncompressed,
+        work=work,
+        keys=keys,
+        url=url,
     )
     try:
         built = conductor.build(wish, _tell)

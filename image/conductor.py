@@ -17,9 +17,24 @@ import msgspec
 from image.boards import Board, read_boards
 from image.cache import cached, clear_drafts, clear_unused, hold, key_of
 from image.errors import ImageError, StepError
+from image.flashing import bmap
 from image.recipe import HERE, Recipe, read_recipe
 from image.run import Runner
-from image.steps import base, bundle, card, deliver, initramfs, kernel, manifest, packages, root, slot, version
+from image.steps import (
+    base,
+    bundle,
+    card,
+    deliver,
+    imager,
+    initramfs,
+    kernel,
+    manifest,
+    packages,
+    root,
+    sbom,
+    slot,
+    version,
+)
 from image.steps.deliver import Figures
 from image.tools import BUILD, install_tools
 
@@ -37,6 +52,7 @@ class Wish(msgspec.Struct, frozen=True):
     compress: bool = True
     work: Path | None = None
     keys: bundle.Keys | None = None
+    url: str | None = None
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -49,9 +65,13 @@ class Built(msgspec.Struct, frozen=True):
 
 
 class Platform(msgspec.Struct, frozen=True):
-    """All of the root that is not ours, from the cache, and the unpacked packages that the card is made of as well."""
+    """All of the root that is not ours, from the cache, with what it was made of; and the unpacked packages that the
+    card is made of as well.
+    """
 
     tar: Path
+    libraries: Path
+    licences: Path
     unpacked: Path
     linux: kernel.Kernel
     cold: bool
@@ -111,9 +131,13 @@ def build(wish: Wish, tell: Callable[[str], None]) -> Built:
         step("sign the update bundle", bundle.make_bundle, keys, name, slot_file, work, update)
 
         packed = step("compress the image", _compress, image) if wish.compress else None
-        rows, root_bytes = manifest.render_manifest(chosen), step("measure the root", _measure, tree)
-        made = (image, packed, update)
-        figures = step("leave the results", _deliver, wish.dist, made, rows, step, root_bytes, platform.cold)
+        bill = step("write the bill of materials", _render_bill, recipe, chosen, platform, name)
+        papers = {"manifest.tsv": manifest.render_manifest(chosen).encode(), "cdx.json": bill}
+        root_bytes = step("measure the root", _measure, tree)
+        block_map = step("map the blocks that count", _map_blocks, recipe, image)
+        made = (image, packed, update, block_map)
+        figures = step("leave the results", _deliver, wish.dist, made, papers, step, root_bytes, platform.cold)
+        step("list the image for Raspberry Pi Imager", _list_image, wish, recipe, boards, name, image, packed)
         clear_unused(wish.cache)
         there = wish.dist / packed.name if packed else None
         return Built(wish.dist / image.name, there, wish.dist / update.name, figures)
@@ -144,15 +168,19 @@ def _make_platform(step: Progress, wish: Wish, recipe: Recipe, chosen: list[pack
         lambda run, folder: _unpack(run, recipe, chosen, _pool(wish), folder))  # fmt: skip
     linux = kernel.open_kernel(unpacked / "kernel")
 
-    libraries = wish.cache / "python" / key_of(recipe.python, lock)
+    libraries = wish.cache / "python" / key_of(recipe.python, lock, root.WHEELS)
     step.once("fetch the Python libraries", libraries,
         lambda run, folder: root.install_libraries(run, recipe.python, folder))  # fmt: skip
+
+    licences = wish.cache / "licences" / f"{key_of(chosen, steps / 'sbom.py')}.json"
+    step.once("read the packages' licences", licences,
+        lambda run, target: sbom.read_licences(run, chosen, _pool(wish), target))  # fmt: skip
 
     causes = (recipe.epoch, recipe.python, recipe.prune, lock, modules, steps / "kernel.py", steps / "root.py")
     platform = wish.cache / "platform" / f"{key_of(base_key, chosen, *causes)}.tar"
     step.once("lay modules, firmware and libraries over the base", platform,
         lambda run, tar: root.make_platform(run, recipe, base_tar, linux, unpacked, libraries, work, tar))  # fmt: skip
-    return Platform(platform, unpacked, linux, cold)
+    return Platform(platform, libraries, licences, unpacked, linux, cold)
 
 
 def _make_slot(step: Progress, recipe: Recipe, boards: list[Board], platform: Platform, tree: Path, work: Path) -> Path:
@@ -210,10 +238,31 @@ def _unpack(run: Runner, recipe: Recipe, chosen: list[packages.Package], pool: P
     kernel.compress_kernel(kernel.open_kernel(folder / "kernel"), folder / "kernel.gz")
 
 
+def _render_bill(_: Runner, recipe: Recipe, chosen: list[packages.Package], platform: Platform, version: str) -> bytes:
+    return sbom.render_sbom(recipe, chosen, platform.licences, platform.libraries, version)
+
+
 def _compress(run: Runner, image: Path) -> Path:
     """xz with fixed threads and block size, so that the same image packs to the same bytes on any machine."""
     run("xz", "--keep", "--force", "--threads=2", "--block-size=16MiB", "-1", image)
     return image.with_name(f"{image.name}.xz")
+
+
+def _map_blocks(_: Runner, recipe: Recipe, image: Path) -> Path:
+    target = image.with_suffix(".bmap")
+    target.write_text(bmap.render(bmap.make_bmap(image, recipe.disk)))
+    return target
+
+
+def _list_image(
+    _: Runner, wish: Wish, recipe: Recipe, boards: list[Board], name: str, image: Path, packed: Path | None
+) -> None:
+    there = (wish.dist / (packed or image).name).resolve()
+    url = f"{wish.url.rstrip('/')}/{there.name}" if wish.url else there.as_uri()
+    text = imager.render_list(boards, name, recipe.epoch, image, packed or image, url)
+    draft = wish.dist / ".os_list.json"
+    draft.write_bytes(text)
+    draft.replace(wish.dist / "os_list.json")
 
 
 def _measure(run: Runner, tree: Path) -> int:
@@ -223,17 +272,18 @@ def _measure(run: Runner, tree: Path) -> int:
 def _deliver(
     run: Runner,
     dist: Path,
-    made: tuple[Path, Path | None, Path],
-    rows: str,
+    made: tuple[Path, Path | None, Path, Path],
+    papers: dict[str, bytes],
     step: Progress,
     root_bytes: int,
     cold: bool,
 ) -> Figures:
-    image, packed, _ = made
+    image, packed, *_ = made
     with deliver.drafts(dist, NAME) as folder:
         for path in filter(None, made):
             run("cp", "--sparse=always", path, folder)
-        (folder / f"{NAME}.manifest.tsv").write_text(rows)
+        for ending, data in papers.items():
+            (folder / f"{NAME}.{ending}").write_bytes(data)
         deliver.write_sums(run, folder)
         packed_bytes = packed.stat().st_size if packed else None
         figures = Figures(step.seconds, cold, root_bytes, image.stat().st_size, packed_bytes)

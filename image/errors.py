@@ -22,3 +22,7 @@ class StepError(ImageError):
 
 class EmulatorError(ImageError):
     """QEMU could not be started, ended early, or did not show what was waited for."""
+
+
+class FlashError(ImageError):
+    """A card cannot be written, read back or personalised."""

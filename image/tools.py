@@ -34,6 +34,7 @@ BOOT = {
     "ssh": "openssh-client",
     "xz": "xz-utils",
 }
+FLASH = {"mcopy": "mtools"}
 
 
 def missing_tools(wanted: dict[str, str]) -> list[str]:

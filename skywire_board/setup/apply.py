@@ -124,10 +124,10 @@ def _tell(places: Places, text: str) -> None:
     """Into the file beside skywire.yaml, in place; a card without that file is told nothing."""
     try:
         old = places.card.read(REPORT)
-        if old is None:
+        if not old:
             log.warning("there is no '%s' on the boot partition to write to", REPORT)
             return
-        new = text.encode().replace(b"\n", b"\r\n")[: len(old)].ljust(len(old))
+        new = text.encode().replace(b"\n", b"\r\n")[: len(old) - 1].ljust(len(old) - 1) + b"\n"
         if places.card.overwrite(REPORT, old, new):
             forget_cached(places.boot / REPORT)
     except SetupError as error:
