@@ -36,6 +36,17 @@ def typed_lines() -> Iterator[int]:
 
 
 @contextmanager
+def unseen_lines() -> Iterator[int]:
+    """Lines that are not shown. What is pasted beyond the first one is not thrown away, as getpass does."""
+
+    def change(mode: list[Any]) -> None:
+        mode[_LOCAL] = (mode[_LOCAL] | termios.ICANON | termios.ISIG) & ~termios.ECHO
+
+    with _changed(change) as terminal:
+        yield terminal
+
+
+@contextmanager
 def single_keys() -> Iterator[int]:
     """Each key at once and unseen; none raises a signal. Yields what to read from."""
 

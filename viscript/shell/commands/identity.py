@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = "identity takes nothing, or export, or restore (the words are asked for, they never go on the line)"
 MAX_LETTERS = 4096
-A_ROW = 4
+WORDS, A_ROW = 24, 4
 
 
 def talk(talk: Talk, words: list[str]) -> Answer:
@@ -91,11 +91,14 @@ def _typed(talk: Talk) -> str:
     """From a terminal unseen until 24 words or an empty line, else all there is."""
     if not talk.live:
         return sys.stdin.read(MAX_LETTERS + 1)
-    from getpass import getpass
+    from viscript.shell.keyboard import read_typed, unseen_lines
+    from viscript.shell.screen import say
 
-    text, prompt = "", "The 24 words (they are not shown; an empty line ends): "
-    while sum(word.isalpha() for word in text.split()) < 24 and (line := getpass(prompt)).strip():
-        text, prompt = f"{text} {line}", ""
+    text = ""
+    with unseen_lines() as terminal:
+        say("The 24 words, which are not shown (an empty line ends):")
+        while sum(word.isalpha() for word in text.split()) < WORDS and (line := read_typed(terminal)).strip():
+            text += line.decode(errors="replace")
     return text
 
 
