@@ -11,8 +11,8 @@ PORT = 7998
 WINDOW_S = 120.0
 """From the hold of the button until the other board must have been found."""
 
-CONFIRM_S = 60.0
-"""From the code until both buttons must have been pressed."""
+CONFIRM_S = 120.0
+"""From the code until both buttons must have been pressed: it is blinked several times meanwhile."""
 
 AGE_APART_S = 1.0
 """Buttons that were held with less between them were held together: nobody can say which was the first."""
