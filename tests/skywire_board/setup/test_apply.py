@@ -1,7 +1,6 @@
 """Set-up on a real FAT and a folder as root: whole or not at all, secrets taken, a cut at every step made good."""
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -9,81 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from skywire_board.boards import find_board
 from skywire_board.errors import SetupError
-from skywire_board.setup import apply as setup
 from skywire_board.setup.card import Card
-from skywire_board.setup.programs import Identity
-from tests.skywire_board.setup.fat_image import START, FatImage
-from tests.skywire_board.setup.test_document import INVITE, KEY
-
-TREE = Path(__file__).parents[3]
-BOARD = find_board(TREE / "image/boards", ["raspberrypi,4-model-b"])
-NODE = (sys.executable, "-m", "services.node")
-WORDS = " ".join(["abandon"] * 23 + ["art"])
-SEED = bytes(32)
-ERRORS = b" " * 4095 + b"\n"
-WHOLE = f"""name: Attic
-ssh_keys: {KEY}
-time_zone: Europe/Berlin
-wifi:
-  country: de
-  ssid: my net
-  password: correct horse
-network:
-  ethernet: {{address: 192.0.2.5/24, gateway: 192.0.2.1, dns: [192.0.2.1, '2001:db8::1']}}
-role: member
-gpio: {{status_led: 5}}
-onboard_led: [PWR]
-"""
-
-
-class Scene:
-    """A card, and a board's root. `apply` is what a boot does."""
-
-    def __init__(self, folder: Path) -> None:
-        self.fat, self.root = FatImage(folder), folder / "root"
-        self.fat.put("skywire-error.txt", ERRORS)
-        for name in ("run/skywire", "proc/sys/kernel", "usr/lib/skywire/etc", "data/identity"):
-            (self.root / name).mkdir(parents=True)
-        (self.root / "proc/sys/kernel/hostname").write_text("skywire\n")
-        (self.root / "usr/lib/skywire/etc/hostname").write_text("skywire\n")
-        (self.root / "usr/lib/skywire/etc/hosts").write_text("127.0.0.1 localhost\n")
-        self.restarts = 0
-
-    def apply(self, card: Card | None = None) -> list[str]:
-        identity = Identity(self.root / "data/identity/seed", NODE, None)
-        places = setup.Places(
-            self.root, self.fat.folder, card or Card(self.fat.path, START), BOARD, identity, self._restarted
-        )
-        try:
-            return setup.apply(places)
-        finally:
-            self.fat.remount()
-
-    def write(self, text: str, name: str = "skywire.yaml") -> None:
-        self.fat.put(name, text.encode())
-
-    def text(self, path: str) -> str:
-        return (self.root / path).read_text()
-
-    def has(self, path: str) -> bool:
-        return (self.root / path).exists()
-
-    @property
-    def report(self) -> str:
-        return self.fat.get("skywire-error.txt").decode().strip()
-
-    def _restarted(self) -> None:
-        self.restarts += 1
-
-
-@pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setenv("PYTHONPATH", str(TREE))
-    if "skywire" not in {user.pw_name for user in pwd.getpwall()}:
-        monkeypatch.setattr("skywire_board.setup.plan.MESH_OWNER", "root")
-    return Scene(tmp_path)
+from tests.skywire_board.setup.fat_image import START
+from tests.skywire_board.setup.scene import INVITE, KEY, SEED, WHOLE, WORDS, Scene
 
 
 def test_all_of_it_is_applied(scene: Scene) -> None:

@@ -5,9 +5,7 @@ import pytest
 from skywire_board.errors import SetupError
 from skywire_board.setup.document import BOM, Document, mask
 from skywire_board.setup.model import SECRETS, Settings, is_taken
-
-INVITE = f"skywire:{'a' * 64}@192.0.2.1:7997/{'0' * 16}.{'b' * 22}"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGB0cGVybWl0dGVkLWtleS1mb3ItdGVzdHMtb25seTEy me@home"
+from tests.skywire_board.setup.scene import KEY
 
 
 def read(text: str | bytes) -> Settings:
