@@ -12,6 +12,8 @@ from pathlib import Path
 
 from skywire_board.errors import BoardError
 
+DATA_FAULT = Path("/run/skywire/data-fault")
+
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 asked wrongly."""
@@ -56,6 +58,8 @@ def _visit(asked: argparse.Namespace) -> None:
         file=sys.stderr,
         flush=True,
     )
+    if DATA_FAULT.exists():
+        print("It has no data partition now: this is forgotten when it is switched off.", file=sys.stderr, flush=True)
     line = os.environ.get("SSH_ORIGINAL_COMMAND")
     if line == "internal-sftp":
         sys.exit(1)  # a client that copies asks once more, and then has its files
