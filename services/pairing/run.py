@@ -63,7 +63,7 @@ class Window:
         self._others: dict[str, Found] = {}
         self._talk: Talk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._joined = False
+        self._joined, self._told = False, ""
         self._name = socket.gethostname().partition(".")[0][:63]
         self._brain: Brain
 
@@ -131,7 +131,9 @@ class Window:
         return self._brain.shown if hasattr(self, "_brain") else None
 
     async def _show(self, shown: Shown) -> None:
-        log.info("pairing: %s", shown.text)
+        if shown.text != self._told:
+            log.info("pairing: %s", shown.text)
+        self._told = shown.text
         self._lights.show(shown)
         await self._api.show(shown)
 
