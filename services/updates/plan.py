@@ -99,7 +99,7 @@ def steer(rollout: Rollout, act: str) -> Rollout:
     wanted: dict[str, tuple[Course, frozenset[Course]]] = {
         "pause": ("paused", frozenset({"running"})),
         "resume": ("running", frozenset({"paused"})),
-        "abort": ("aborted", frozenset({"running", "paused"})),
+        "abort": ("aborted", frozenset({"running", "paused", "stopped"})),
     }
     if act not in wanted:
         raise StateError(f"'{act[:40]}' is nothing to do with an update: pause, resume or abort")

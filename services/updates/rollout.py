@@ -112,10 +112,11 @@ class Rollouts:
 
     def check_idle(self) -> None:
         """Raises StateError where another one is under way."""
-        if self.current is not None and (not self.current.is_over or self.current.busy):
+        rollout = self.current
+        if rollout is not None and rollout.course != "aborted" and (not rollout.is_over or rollout.busy):
             raise StateError(
-                f"the update to '{self.current.bundle.version}' is {self.current.course}, with "
-                f"{len(self.current.busy)} boards under way: wait, or 'abort' it first"
+                f"the update to '{rollout.bundle.version}' is {rollout.course}, with {len(rollout.busy)} boards under "
+                "way: wait for them, or 'abort' it first"
             )
 
     async def begin(self, bundle: Bundle, wanted: StartUpdate) -> None:

@@ -202,6 +202,7 @@ def test_pause_resume_abort() -> None:
             plan.steer(aborted, act)
     with pytest.raises(StateError):
         plan.steer(rollout, "stop")
+    assert plan.steer(msgspec.structs.replace(rollout, course="stopped"), "abort").course == "aborted"
     with pytest.raises(StateError, match="cannot resume"):
         plan.steer(make(A), "resume")
 
