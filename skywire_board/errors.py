@@ -35,3 +35,7 @@ class ResetError(BoardError):
 
 class SupportError(BoardError):
     """The archive for support cannot be made."""
+
+
+class LogError(BoardError):
+    """The log cannot be copied to the card; the copies before it are as they were."""
