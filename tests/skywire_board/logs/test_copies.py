@@ -76,8 +76,8 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_the_program_copies_its_input(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "skywire_board.logs", "--folder", tmp_path / "log", "--memory", tmp_path / "memory"]
-    subprocess.run(words, input=b"said\n", check=True, timeout=60)
+    where = ("--folder", f"{tmp_path}/log", "--memory", f"{tmp_path}/memory")
+    subprocess.run([sys.executable, "-m", "skywire_board.logs", *where], input=b"said\n", check=True, timeout=60)
     found = list((tmp_path / "log").iterdir())
     assert len(found) == 1
     assert gzip.decompress(found[0].read_bytes()) == b"said\n"
