@@ -7,7 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from image.errors import CommandError, FlashError
+from image.flashing.model import Identity
 from image.recipe import HERE
 from image.run import Runner
 
@@ -28,6 +31,15 @@ def node_id(run: Runner, words: str) -> str:
     with tempfile.TemporaryDirectory(prefix="skywire-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         said = _ask(run, "services.node", "identity", "import", "--file", f"{folder}/seed", stdin=words.encode())
     return next(line.split()[-1] for line in said.splitlines() if line.startswith("node id"))
+
+
+def new_identity(run: Runner) -> Identity:
+    """One that nobody had before."""
+    with tempfile.TemporaryDirectory(prefix="skywire-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        seed = f"{folder}/seed"
+        told = msgspec.json.decode(_ask(run, "services.node", "identity", "new", "--file", seed, "--json"))
+        words = _ask(run, "services.node", "identity", "export", "--file", seed, "--force")
+    return Identity(told["node_id"], words.strip())
 
 
 def _ask(run: Runner, module: str, *words: str, stdin: bytes | None = None) -> str:

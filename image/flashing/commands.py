@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from image.errors import FlashError
-from image.flashing import asking, checking, disks, writing
+from image.flashing import asking, checking, disks, rack, writing
 from image.flashing.bmap import Bmap, read_bmap, whole
 from image.flashing.boot_partition import BootPartition
 from image.flashing.model import Personal, Wifi, read_address
@@ -57,7 +57,7 @@ class Silent:
 @click.option("--invite", metavar="FILE", help="What `manager invite` printed; - asks for it.")
 @click.option("--role", type=click.Choice(["member", "manager", "both"]), help="What the board is in its mesh.")
 @click.option("--restore", is_flag=True, help="Bring an identity back: its 24 words are asked for.")
-@click.option("--rack", type=click.IntRange(2, 99), help="Prepare so many cards, one after the other.")
+@click.option("--rack", "count", type=click.IntRange(2, 99), help="Prepare so many cards, one after the other.")
 @click.option("--boot-files", is_flag=True, help="Only bring firmware, U-Boot and boot script up to date; data stays.")
 @click.option("--yes", is_flag=True, help="Do not ask before the disk is overwritten.")
 @click.option("--even-if-not-removable", "any_disk", is_flag=True, help="Overwrite a disk that is built in.")
@@ -75,7 +75,7 @@ def flash(device: Path, image: Path | None, *, boot_files: bool, **asked: Any) -
     run = Runner(Silent(), 0)
     install_tools(run, FLASH)
     wish = Wish(
-        device, image or find_image(Path("dist")), asked["rack"], asked["yes"], asked["any_disk"], asked["mounted"]
+        device, image or find_image(Path("dist")), asked["count"], asked["yes"], asked["any_disk"], asked["mounted"]
     )
     if boot_files:
         _refresh(run, wish)
@@ -93,12 +93,12 @@ def find_image(dist: Path) -> Path:
 
 def _ask_personal(
     name: str | None, keys: tuple[Path, ...], time_zone: str | None, wifi: str | None, country: str | None,
-    addresses: tuple[str, ...], invite: str | None, role: str | None, rack: int | None, *, no_ssh_key: bool,
+    addresses: tuple[str, ...], invite: str | None, role: str | None, count: int | None, *, no_ssh_key: bool,
     restore: bool, **_: object,
 ) -> Personal:  # fmt: skip
     """Of the options, and of what has to be asked for."""
-    if rack and (addresses or restore or not name):
-        raise FlashError("cards of a rack differ by their names alone: it wants --name, and no --address or --restore")
+    if count and (addresses or restore or role or not name):
+        raise FlashError("a rack wants --name, and no --address, --restore or --role, which differ from card to card")
     if not keys and not no_ssh_key and sys.stdin.isatty():
         keys = asking.offer_keys(asking.home() / ".ssh")
     return Personal(
@@ -116,8 +116,7 @@ def _ask_personal(
 def _make_cards(run: Runner, wish: Wish, personal: Personal) -> None:
     """One card, or a rack of them; what can be wrong with what was asked for is found before the first is touched."""
     template = (HERE / "boot_files/skywire.yaml").read_text()
-    numbered = [msgspec.structs.replace(personal, name=f"{personal.name}-{n}") for n in range(1, (wish.rack or 0) + 1)]
-    cards = numbered or [personal]
+    cards = _cards(run, wish, personal)
     for card in cards:
         checking.check_settings(run, render(template, card))
     if personal.identity:
@@ -136,6 +135,15 @@ def _make_cards(run: Runner, wish: Wish, personal: Personal) -> None:
         _make_card(run, wish, bmap, render(template, card))
         whose = f" of '{card.name}'" if card.name else ""
         click.echo(f"  done: the card{whose} may be taken out")
+
+
+def _cards(run: Runner, wish: Wish, personal: Personal) -> list[Personal]:
+    if not wish.rack:
+        return [personal]
+    if personal.invite:
+        return rack.numbered(personal, wish.rack)
+    click.echo(f"  no invitation was given: '{personal.name}-1' will be the manager, and the others join it")
+    return rack.make_rack(run, personal, wish.rack)
 
 
 def _make_card(run: Runner, wish: Wish, bmap: Bmap, settings: str) -> None:

@@ -5,6 +5,13 @@ import msgspec
 from image.errors import FlashError
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """A board's node id, and the 24 words that it is."""
+
+    node_id: str
+    words: str
+
+
 class Address(msgspec.Struct, frozen=True):
     """`[interface=]address/length[,gateway[,dns…]]`; without an interface it is the cable's."""
 
@@ -31,6 +38,7 @@ class Personal(msgspec.Struct, frozen=True):
     invite: str | None = None
     role: str | None = None
     identity: str | None = None
+    admit: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Personal()

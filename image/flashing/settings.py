@@ -12,6 +12,8 @@ def render(template: str, personal: Personal) -> str:
     lines = [f"{key}: {_quoted(value)}" for key, value in _simple(personal).items() if value]
     if personal.ssh_keys:
         lines += ["ssh_keys:", *(f"  - {_quoted(key)}" for key in personal.ssh_keys)]
+    if personal.admit:
+        lines += ["admit:", *(f"  - {node_id}" for node_id in personal.admit)]
     if personal.wifi:
         lines += _wifi(personal.wifi)
     if personal.addresses:

@@ -19,6 +19,7 @@ KEY = re.compile(
 )
 INVITE = re.compile(r"skywire:[0-9a-f]{64}@\S+:\d{1,5}/[0-9a-f]{16}\.[A-Za-z0-9_-]{22}")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+NODE_ID = re.compile(r"[0-9a-f]{64}")
 HEX_KEY = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 WORDS = 24
 
@@ -74,6 +75,7 @@ class Settings(Word, frozen=True):
     network: dict[str, Any] = {}
     invite: str | None = None
     role: Literal["member", "manager", "both"] | None = None
+    admit: str | list[str] = []
     identity: str | None = None
     gpio: Any = None
     onboard_led: Any = None
@@ -87,11 +89,17 @@ class Settings(Word, frozen=True):
                 raise ValueError("'ssh_keys' must be public keys, as in ~/.ssh/id_ed25519.pub")
         if self.time_zone is not None and not is_zone(self.time_zone):
             raise ValueError("'time_zone' must be a name of the tz database, such as Europe/Berlin")
+        self._check_mesh()
+
+    def _check_mesh(self) -> None:
         for name in self.network:
             if not INTERFACE.fullmatch(name):
                 raise ValueError("'network' must name interfaces: ethernet, wifi, or a name such as eth0")
         if self.invite is not None and not is_taken(self.invite) and not INVITE.fullmatch(self.invite.strip()):
             raise ValueError("'invite' must be the whole text that `manager invite` printed (skywire:…)")
+        for node_id in listed(self.admit):
+            if not NODE_ID.fullmatch(node_id):
+                raise ValueError("'admit' must be node ids: 64 hexadecimal digits, as `node identity show` prints them")
         if self.identity is not None and not is_taken(self.identity) and count_words(self.identity) != WORDS:
             raise ValueError(f"'identity' must be {WORDS} words, not {count_words(self.identity)}")
 

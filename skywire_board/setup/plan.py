@@ -18,7 +18,7 @@ KEYS_FOLDER = "/data/owner/authorized_keys.d"
 NETWORK_FOLDER = "/etc/systemd/network"
 SUPPLICANT = "/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
 JOINED = "/data/mesh/joined/node.yaml"
-ROLE = "/data/mesh/joined/manager.yaml"
+MANAGER = "/data/mesh/joined/manager.yaml"
 BOARD = "/etc/skywire/board.yaml"
 WRITTEN_BY = "# written from the boot partition by skywire-setup.service; changes here are lost when that changes\n"
 MESH_OWNER = "skywire"
@@ -114,8 +114,11 @@ def _mesh(settings: Settings) -> list[File]:
     if settings.invite and not is_taken(settings.invite):
         text = f'managers: [{{invitation: "{settings.invite.strip()}"}}]\n'
         files.append(File(JOINED, text, 0o600, MESH_OWNER, stays=True))
-    if settings.role:
-        files.append(File(ROLE, f"role: {settings.role}\n", 0o600, MESH_OWNER))
+    lines = [f"role: {settings.role}\n"] if settings.role else []
+    if settings.admit:
+        lines.append(f"join: {{allowed: [{', '.join(listed(settings.admit))}]}}\n")
+    if lines:
+        files.append(File(MANAGER, "".join(lines), 0o600, MESH_OWNER))
     return files
 
 

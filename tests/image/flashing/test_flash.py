@@ -69,7 +69,7 @@ def test_a_card_is_written_and_personalised(image: Path, recipe: Recipe, card: P
         (["--wifi", "x"], "", "standard input ended where password of 'x' should be"),
         (["--ssh-key", "nosuch.pub"], "", "cannot read key 'nosuch.pub'"),
         (["--restore", "--yes"], "abandon ability\n\n", "must be 24 words, not 2"),
-        (["--rack", "3", "--yes"], "", "it wants --name"),
+        (["--rack", "3", "--yes"], "", "a rack wants --name"),
         (["--boot-files", "--yes"], "", "is no Skywire Board card"),
         (["--image", "nosuch.img", "--yes"], "", "nosuch.img"),
     ],
@@ -96,6 +96,23 @@ def test_a_rack_of_cards(image: Path, recipe: Recipe, card: Path, tmp_path: Path
     assert "card 1 of 2, 'sky-1'" in told
     assert "done: the card of 'sky-1'" in told
     assert settings(card, recipe) == {"name": "sky-2", "invite": INVITE}
+
+
+def test_a_rack_from_nothing(image: Path, recipe: Recipe, card: Path) -> None:
+    rack: list[str | Path] = ["--image", image, "--name", "sky", "--rack", "2", "--yes"]
+    told = flash(card, *rack, said="\n", code=1)  # the person walks away after the first card
+    assert "'sky-1' will be the manager" in told
+    found = settings(card, recipe)
+    assert isinstance(found, dict)
+    assert set(found) == {"name", "role", "identity", "admit"}
+    assert (found["name"], found["role"], len(found["identity"].split())) == ("sky-1", "manager", 24)
+    assert len(found["admit"][0]) == 64
+    flash(card, *rack, said="\n\n")
+    found = settings(card, recipe)
+    assert isinstance(found, dict)
+    assert set(found) == {"name", "role", "identity", "invite"}
+    assert "@sky-2.local" not in found["invite"]
+    assert "@sky-1.local:7997/" in found["invite"]
 
 
 def test_boot_files_are_brought_up_to_date(

@@ -27,6 +27,7 @@ wifi:
 network:
   ethernet: {{address: 192.0.2.5/24, gateway: 192.0.2.1, dns: [192.0.2.1, '2001:db8::1']}}
 role: member
+admit: abababababababababababababababababababababababababababababababab
 gpio: {{status_led: 5}}
 onboard_led: [PWR]
 """
