@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from image.cache import default_cache
 from image.errors import ImageError
 
 if TYPE_CHECKING:
+    from image.conductor import Wish
     from image.steps.deliver import Figures
 
 SHELL_DEADLINE_S = 900
@@ -33,22 +34,13 @@ def main() -> None:
 @click.option("--key", type=click.Path(exists=True, path_type=Path), help="Private key (PEM) that signs the bundle.")
 @click.option("--cert", type=click.Path(exists=True, path_type=Path), help="Its certificate, by which boards know it.")
 @click.option("--url", metavar="ADDRESS", help="Where the image will be fetched, for os_list.json; default: dist.")
-def build(
-    mirror: str | None,
-    cache: Path | None,
-    dist: Path,
-    work: Path | None,
-    uncompressed: bool,
-    key: Path | None,
-    cert: Path | None,
-    url: str | None,
-) -> None:
+def build(**asked: Any) -> None:
     """Build the card image into dist/, as root (or with sudo), on Debian 12 or 13.
 
     \b
     Example:
       sudo image/build
-      xz -dc dist/skywire-board-arm64.img.xz | sudo dd of=/dev/sdX bs=4M conv=fsync
+      sudo image/flash /dev/sdX
 
     The cache ($XDG_CACHE_HOME/skywire-board, else ~/.cache/skywire-board) may be removed at any time. Every build
     removes what killed builds left in it, what was not used for 30 days, and all but the newest three roots.
@@ -56,32 +48,30 @@ def build(
     cache's folder `keys`: keep it as long as you have boards that were made with it.
     """
     from image import conductor
-    from image.steps.bundle import Keys
 
     if os.geteuid() != 0:
         raise ImageError("building needs root, since the image's files belong to other users (run: sudo image/build)")
-    if (key is None) != (cert is None):
-        raise click.UsageError("--key and --cert belong together: give both or neither")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    keys = Keys(key, cert) if key and cert else None
-    wish = conductor.Wish(
-        cache=cache or default_cache(),
-        dist=dist,
-        mirror=mirror,
-        compress=not uncompressed,
-        work=work,
-        keys=keys,
-        url=url,
-    )
+    wish = _wish(**asked)
     try:
         built = conductor.build(wish, _tell)
     except KeyboardInterrupt:
         raise ImageError(
-            f"stopped; '{dist}' holds the results that it held before (run it again at any time)"
+            f"stopped; '{wish.dist}' holds the results that it held before (run it again at any time)"
         ) from None
     _print_aims(built.figures)
     click.echo(f"\n  {built.packed or built.image}\n  {built.bundle}\n  next: image/boot")
+
+
+def _wish(cache: Path | None, key: Path | None, cert: Path | None, *, uncompressed: bool, **rest: Any) -> "Wish":
+    from image.conductor import Wish
+    from image.steps.bundle import Keys
+
+    if (key is None) != (cert is None):
+        raise click.UsageError("--key and --cert belong together: give both or neither")
+    keys = Keys(key, cert) if key and cert else None
+    return Wish(cache=cache or default_cache(), compress=not uncompressed, keys=keys, **rest)
 
 
 def _print_aims(figures: "Figures") -> None:
