@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.lines import LineReader
@@ -18,7 +19,9 @@ log = logging.getLogger(__name__)
 
 CHUNK = 4096
 FIRST_WITHIN_S, DIAL_WITHIN_S, SENT_WITHIN_S = 5.0, 4.0, 3.0
-MAX_STRANGERS = 8
+MAX_STRANGERS, MAX_OF_ONE = 16, 2
+"""At once, and from one address: who floods shuts nobody else out."""
+
 ANYWHERE = "0.0.0.0"  # noqa: S104 (the firewall lets it in, and as long as the window is open)
 
 
@@ -64,6 +67,7 @@ class Listener:
         self._came = came
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._of: Counter[str] = Counter()
 
     async def start(self, port: int) -> None:
         """Raises DoorError."""
@@ -82,12 +86,20 @@ class Listener:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= MAX_STRANGERS:
+        name = writer.get_extra_info("peername")
+        address = str(name[0]) if name else ""
+        if len(self._tasks) >= MAX_STRANGERS or self._of[address] >= MAX_OF_ONE:
             writer.transport.abort()
             return
+        self._of[address] += 1
         task = asyncio.get_running_loop().create_task(self._serve(Talk(reader, writer), writer))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._of[address] -= 1
+
+        task.add_done_callback(ended)
 
     async def _serve(self, talk: Talk, writer: asyncio.StreamWriter) -> None:
         is_kept = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 
 from services.pairing import api_words as words
 from services.pairing.brain import SEEN_S
+from tests.laboratory.model import By, Ready
 from tests.mesh.conftest import check_lab
 from tests.services.pairing.boards import Board, Boards, Watcher, run_boards, wait
 
@@ -23,6 +25,20 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
 
 def hold(*boards: Board) -> list[Watcher]:
     return [board.hold() for board in boards]
+
+
+FLOOD = """import socket, sys, time
+print("floods", flush=True)
+ends = []
+while True:
+    end = socket.socket(); end.settimeout(1)
+    try:
+        end.connect((sys.argv[1], 7998))
+        end.sendall([b"", b"GET / HTTP/1.1\\r\\n\\r\\n", b"{}\\n", b"x" * 9000][len(ends) % 4])
+    except OSError:
+        time.sleep(0.02)
+    ends = [*ends[-200:], end]
+"""
 
 
 def compare(one: Board, two: Board) -> tuple[Watcher, Watcher]:
@@ -60,7 +76,10 @@ def test_without_the_managers_press_nothing_joins(boards: Boards) -> None:
 def test_two_boards_pair(boards: Boards) -> None:
     one, two = boards["one"], boards["two"]
     assert not two.sees_open(one, 7997), "a network of one lets nobody knock"
+    command = [sys.executable, "-c", FLOOD, one.address]
+    flood = boards["three"].host.start(command, name="flood", ready=Ready(By.LINE, "floods"))
     manager, new = compare(one, two)
+    flood.kill()
     assert two.sees_open(one, 7998)
     manager.say(words.Confirm())
     new.say(words.Confirm())
