@@ -10,6 +10,8 @@ import contextlib
 import logging
 import os
 import socket
+import sys
+from typing import Any
 
 import msgspec
 
@@ -37,6 +39,8 @@ log = logging.getLogger("skywire_board.update")
 FIRST_FD = 3  # sd_listen_fds(3)
 IDLE_S = 30.0
 ASK_WITHIN_S = 30.0
+KEPT: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The socket's file is systemd's, which goes on listening on it when we end."""
 
 
 class Door:
@@ -50,7 +54,7 @@ class Door:
 
     async def serve(self, listener: socket.socket, idle_s: float = IDLE_S) -> None:
         """Answers until nobody was there for `idle_s`."""
-        server = await asyncio.start_unix_server(self._answer, sock=listener, limit=MAX_LINE)
+        server = await asyncio.start_unix_server(self._answer, sock=listener, limit=MAX_LINE, **KEPT)
         async with server:
             while True:
                 self._idle.clear()

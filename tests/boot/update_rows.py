@@ -83,7 +83,7 @@ def update_stays(board: Board, table: Table, bundle: Path) -> None:
     size = bundle.stat().st_size / 1e6
     table.add("it is streamed, never stored", f"{fetched:.1f} MB fetched of {size:.1f} MB", 0 < fetched < size * 1.1)
     _await_down(board)
-    board.wait_ssh(BOOT_DEADLINE_S, user="admin", command="true")
+    board.wait_ssh(BOOT_DEADLINE_S, user="admin", command="echo up")
     first = boot_note(board, lambda note: note.get("slot") != slot, BOOT_DEADLINE_S)
     table.add("the new slot runs, on trial", str(first), first.get("version") == NEWER and first.get("slot") != slot)
     note = boot_note(board, lambda note: bool(note.get("good")), TRIAL_DEADLINE_S)
