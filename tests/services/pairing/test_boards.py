@@ -73,6 +73,42 @@ def test_without_the_managers_press_nothing_joins(boards: Boards) -> None:
     assert not two.sees_open(one, 7998), "the pairing's port is open no longer than the pairing"
 
 
+DEAF = """table inet apart {{
+  chain deaf {{ type filter hook input priority -10; ip saddr {other} udp dport 5353 drop; }}
+}}"""
+
+
+def test_who_stands_between_two_boards_makes_them_show_two_codes(boards: Boards) -> None:
+    one, two, three = boards["one"], boards["two"], boards["three"]
+    for board, other in ((one, two), (two, one)):
+        board.host.run(["nft", "-f", "-"], given=DEAF.format(other=other.address))
+    try:
+        differ = any(here != there for here, there in (between_codes(one, two, three) for _ in range(2)))
+    finally:
+        for board in (one, two):
+            board.host.run(["nft", "delete", "table", "inet", "apart"])
+    assert differ, "he has one guess in 1296"
+    assert not two.joined.exists()
+
+
+def between_codes(one: Board, two: Board, three: Board) -> tuple[str, str]:
+    """What the two boards show; nobody presses."""
+    command = [sys.executable, "-m", "tests.services.pairing.between", one.address, two.address]
+    between = three.host.start(command, name="between", ready=Ready(By.LINE, "^between"))
+    watchers = hold(one, two)
+    seen = [watcher.until("comparing") for watcher in watchers]
+    assert [(each.stage, each.other) for each in seen] == [("comparing", "x"), ("comparing", "x")], seen
+    for board, each in zip((one, two), seen, strict=True):
+        between.wait_line(f"^code {board.address} {each.code}$", 10)
+    for watcher in watchers:
+        watcher.say(words.Cancel())
+        watcher.until("refused")
+    for board in (one, two):
+        board.pairing.wait(20)
+    between.kill()
+    return seen[0].code, seen[1].code
+
+
 def test_two_boards_pair(boards: Boards) -> None:
     one, two = boards["one"], boards["two"]
     assert not two.sees_open(one, 7997), "a network of one lets nobody knock"
