@@ -17,7 +17,7 @@ from image.emulator.board import Board
 from image.errors import CommandError, EmulatorError
 from image.recipe import SECTOR
 from image.run import Runner
-from tests.boot.card import fat_digest
+from tests.boot.card import boot_states, fat_digest
 from tests.boot.chain import run_program, send_program
 from tests.boot.record import GUEST, Part, Promise, Session
 from tests.boot.writes import Cut, WriteLog
@@ -87,14 +87,21 @@ class Cutter:
         mended = subprocess.run(["e2fsck", "-p", f"{card}?offset={data}"], capture_output=True, text=True, check=False)
         if mended.returncode >= CORRECTED:
             return [f"e2fsck -p ended with {mended.returncode}: {mended.stdout[-200:]}"]
-        wrong = []
+        wrong = [f"slot {one.word} is not first" for one in due if one.how == "slot" and not is_first(card, one.word)]
         try:
             self._run("e2fsck", "-f", "-n", f"{card}?offset={data}")
         except CommandError as error:
             wrong.append(f"not clean: {error}")
         with Contents(card, data, self._scratch / "contents") as contents:
-            wrong += [f"'{one.word}' of {one.path} is lost" for one in due if not contents.holds(one)]
+            wrong += [
+                f"'{one.word}' of {one.path} is lost" for one in due if one.how != "slot" and not contents.holds(one)
+            ]
         return wrong
+
+
+def is_first(card: Path, slot: str) -> bool:
+    states = boot_states(card)
+    return bool(states) and states[-1]["SKY_ORDER"].startswith(slot)
 
 
 def data_offset(card: Path) -> int | None:

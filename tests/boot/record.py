@@ -12,12 +12,14 @@ from pathlib import Path
 
 from image.emulator.board import Board, answers_ssh
 from image.errors import EmulatorError
+from tests.boot.bundle_server import BundleServer
 from tests.boot.chain import FOLDER, send_program
 
 GUEST = Path(__file__).with_name("cuts_guest.py")
 DEADLINE_S = 900
 EACH = 12
 LATER_S = 1.0
+BOOT_STATE = "the boot state"
 NAME = "cut-board"
 NAMES = "/usr/lib/skywire/lib/python3.13/site-packages/services/node/names.py"
 FSYNC = "os.fsync(folder)"
@@ -28,7 +30,8 @@ FSYNC = "os.fsync(folder)"
 class Promise:
     """When the log had `size` bytes, the board had said that `word` is kept in `path` of the data partition.
 
-    `how`: the file has that SHA-256, or holds the text, or one of the files below the path does, or the messages do.
+    `how`: the file has that SHA-256, or holds the text, or one of the files below the path does, or the messages do;
+    of BOOT_STATE, which is no file, that the slot is the first to be started.
     """
 
     part: str
@@ -144,6 +147,19 @@ class Recorder:
         self.board.ssh("s meshnet-messenger")
         with self.part("messages"):
             self.keep("messages", "/mesh/messenger", "message")
+
+    def update(self, bundle: Path) -> None:
+        """Installed and not yet started: from then on the other slot is first."""
+        with self.part("update"), BundleServer(bundle) as server:
+            before = self._slot()
+            self.board.ssh(f"update {server.url}", deadline_s=DEADLINE_S)
+            after = self._slot()
+            if after == before:
+                raise EmulatorError(f"after the update slot '{after}' is still the first")
+            self.promise(BOOT_STATE, "slot", after)
+
+    def _slot(self) -> str:
+        return self.board.ssh("sudo /usr/lib/skywire/bin/boot-backend get-primary", user="admin").stdout.strip()[-1]
 
     def forgetful(self) -> None:
         """Names again, kept by a node without the fsync of its folder: the harness must see that."""

@@ -3,6 +3,9 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,6 +28,7 @@ PARTS = {
     "viscript": ["daemon", "installed", "cluster"],
     "mesh": ["rooms", "skyminer", "line", "people", "hostile", "failover", "wires", "sites", "managers"],
     "services": services.names(),
+    "board": ["firstboot", "owner", "pairing", "update", "unclean", "rollout", "cuts", "watchdog", "card"],
 }
 """What can be proved, and the parts that `--only` may name."""
 
@@ -32,8 +36,10 @@ PARTS = {
 @click.command()
 @click.argument("subject", type=click.Choice(list(PARTS)))
 @click.option("--only", multiple=True, help="Only this part of the rows.")
+@click.option("--cuts", type=click.IntRange(0), default=50, show_default=True, help="Of board: cut cards to boot.")
+@click.option("--seed", type=int, help="Of board: the dice of the cuts, as a run printed it.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep cards and logs in this folder.")
-def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
+def main(subject: str, only: tuple[str, ...], cuts: int, seed: int | None, keep: Path | None) -> None:
     """Show what is claimed of SUBJECT, and what was seen of it.
 
     \b
@@ -48,13 +54,14 @@ def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="skywire-prove-") as folder:
         scratch = keep or Path(folder)
         scratch.mkdir(parents=True, exist_ok=True)
-        prove = {
+        provers: dict[str, Callable[[Path, set[str]], list[Table]]] = {
             "image": prove_image,
             "viscript": prove_viscript,
             "mesh": prove_mesh,
             "services": prove_services,
-        }[subject]
-        tables = prove(scratch, set(only or PARTS[subject]))
+            "board": partial(prove_board, cuts, seed),
+        }
+        tables = provers[subject](scratch, set(only or PARTS[subject]))
     rows = [row for table in tables for row in table.rows]
     failed = sum(len(table.failed) for table in tables)
     missed = sum(row.aim and not row.ok for row in rows)
@@ -63,16 +70,29 @@ def main(subject: str, only: tuple[str, ...], keep: Path | None) -> None:
 
 
 def prove_image(scratch: Path, parts: set[str]) -> list[Table]:
-    """Builds the image first where there is none."""
     from tests.proofs import image
 
+    with built_image(scratch) as (run, path):
+        return image.prove(run, path, scratch, parts)
+
+
+def prove_board(cuts: int, seed: int | None, scratch: Path, parts: set[str]) -> list[Table]:
+    from tests.proofs import board
+
+    with built_image(scratch) as (_, path):
+        return board.prove(path, scratch, parts, cuts, seed)
+
+
+@contextmanager
+def built_image(scratch: Path) -> Iterator[tuple[Runner, Path]]:
+    """Built first where there is none."""
     with (scratch / "prove.log").open("w") as log:
         run = Runner(log, read_recipe().epoch)
         install_tools(run, BOOT)
         if not any((TREE / "dist").glob("*.img*")):
             click.echo("no image yet: building one")
             subprocess.run([TREE / "image/build"], check=True, timeout=BUILD_DEADLINE_S)
-        return image.prove(run, find_image(run, TREE / "dist"), scratch, parts)
+        yield run, find_image(run, TREE / "dist")
 
 
 def prove_viscript(scratch: Path, parts: set[str]) -> list[Table]:

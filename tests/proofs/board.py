@@ -1,0 +1,146 @@
+"""`tests/prove board`: the life of the board on emulated ones, each part from a card of its own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from image.emulator.board import Board, free_port
+from image.emulator.lan import Lan
+from tests.boot import (
+    care_rows,
+    cut_rows,
+    owner_rows,
+    pairing_rows,
+    rollout_rows,
+    setup_rows,
+    update_rows,
+    watchdog_rows,
+)
+from tests.boot.record import record
+from tests.boot.rows import Table
+from tests.proofs import board_rollout
+
+BOOT_DEADLINE_S = 1500
+IDLE_MINUTES = 15.0
+CUTS = 50
+
+
+class Ground:
+    """What every part stands on: the image, a folder for its cards, how many cuts, and the dice's seed."""
+
+    def __init__(self, image: Path, scratch: Path, cuts: int, seed: int | None) -> None:
+        self.image, self.scratch, self.cuts, self.seed = image, scratch, cuts, seed
+
+    @contextmanager
+    def board(self, name: str, *, watchdog: bool = False) -> Iterator[Board]:
+        """Up, with its shell answering."""
+        with Board("virt", self.image, self.scratch / name, watchdog=watchdog) as board:
+            board.wait_ssh(BOOT_DEADLINE_S)
+            yield board
+
+
+def firstboot(ground: Ground, table: Table) -> None:
+    for name, text, rows in (
+        ("settings", setup_rows.SETTINGS, setup_rows.setup_rows),
+        ("wrong", setup_rows.WRONG, setup_rows.wrong_rows),
+    ):
+        board = Board("virt", ground.image, ground.scratch / name, skywire_yaml=text)
+        setup_rows.keep_fat(board)
+        with board:
+            board.wait_ssh(BOOT_DEADLINE_S)
+            rows(board, table)
+
+
+def owner(ground: Ground, table: Table) -> None:
+    with Board("virt", ground.image, ground.scratch / "owner", login=False) as board:
+        owner_rows.owner_rows(board, table)
+
+
+def pairing(ground: Ground, table: Table) -> None:
+    folder = ground.scratch / "pairing"
+    folder.mkdir()
+    with Lan(free_port(), folder / "lan.log") as lan:
+        one, other = (Board("virt", ground.image, folder / name, lan=lan) for name in ("one", "other"))
+        with one, other:
+            for board in (one, other):
+                board.wait_ssh(BOOT_DEADLINE_S)
+            pairing_rows.pairing_rows(one, other, table)
+
+
+def update(ground: Ground, table: Table) -> None:
+    with ground.board("update") as board:
+        well, broken = update_rows.make_bundles(board, ground.scratch / "bundles")
+        update_rows.refused(board, table, well, ground.scratch)
+        update_rows.update_stays(board, table, well)
+        update_rows.update_is_taken_back(board, table, broken)
+        update_rows.corrupted_slot(board, table)
+
+
+def unclean(ground: Ground, table: Table) -> None:
+    with ground.board("unclean") as board:
+        update_rows.unclean_boots(board, table)
+
+
+def rollout(ground: Ground, table: Table) -> None:
+    for row in board_rollout.rows():
+        table.add(row.claim, row.seen, row.ok, aim=row.aim)
+    with ground.board("rollout") as board:
+        well, _ = update_rows.make_bundles(board, ground.scratch / "rollout-bundles")
+        rollout_rows.rollout_rows(board, table, well, update_rows.NEWER)
+
+
+def cuts(ground: Ground, table: Table) -> None:
+    recorder = record(ground.image, ground.scratch / "cuts")
+    try:
+        well, _ = update_rows.make_bundles(recorder.board, ground.scratch / "cuts-bundles")
+        recorder.first_boot()
+        recorder.settings()
+        recorder.messages()
+        recorder.update(well)
+        recorder.forgetful()
+    finally:
+        recorder.board.close()
+    cut_rows.cut_rows(recorder, table, ground.scratch / "cut", ground.cuts, ground.seed)
+
+
+def watchdog(ground: Ground, table: Table) -> None:
+    with ground.board("watchdog", watchdog=True) as board:
+        watchdog_rows.watchdog_rows(board, table)
+        watchdog_rows.memory_rows(board, table)
+
+
+def card(ground: Ground, table: Table) -> None:
+    with ground.board("card") as board:
+        care_rows.idle_rows(board, table, IDLE_MINUTES)
+        care_rows.log_rows(board, table)
+
+
+PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
+    "firstboot": ("first boots with a skywire.yaml", firstboot),
+    "owner": ("claimed by its button, reset, restored by its words", owner),
+    "pairing": ("two boards paired by their buttons", pairing),
+    "update": ("updates: one that stays, one that is taken back, a corrupted slot", update),
+    "unclean": ("boots that end too soon", unclean),
+    "rollout": (board_rollout.TITLE, rollout),
+    "cuts": ("power cuts at any moment", cuts),
+    "watchdog": ("watchdog and memory ceilings", watchdog),
+    "card": ("care of the card", card),
+}
+
+
+def prove(image: Path, scratch: Path, parts: set[str], cut_count: int, seed: int | None) -> list[Table]:
+    """The tables of the parts asked for; a part that could not go on is a row that fails."""
+    tables = []
+    for name, (title, part) in PARTS.items():
+        if name in parts:
+            table = Table(title)
+            tables.append(table)
+            ground = Ground(image, scratch, cut_count, seed)
+            table.check("the part went through to its end", partial(run, part, ground, table))
+    return tables
+
+
+def run(part: Callable[[Ground, Table], None], ground: Ground, table: Table) -> tuple[str, bool]:
+    part(ground, table)
+    return f"{len(table.rows)} rows", len(table.rows) > 0
