@@ -47,7 +47,7 @@ def test_it_answers_its_own_words_and_survives_others(tmp_path: Path) -> None:
             for request, said in ((words.Expel("x"), "not 'x'"), (words.Pair(1), "made a mistake")):
                 with pytest.raises(RefusedError, match=said):
                     await asyncio.to_thread(ask, request, words.Done, path)
-            for line in (b"{}\n", b'{"do":"names","more":1}\n', b"\xff\n", b'{"do":"names"}' * 5000):
+            for line in (b"{}\n", b'{"do":"names","more":1}\n', b"\xff\n", b'{"do":"names"}' * 8000):
                 assert b'"refused"' in await asyncio.to_thread(say, path, line)
             assert await asyncio.to_thread(ask, words.GetNames(), words.Names, path) == words.Names(())
         finally:
