@@ -31,6 +31,7 @@ SUBJECTS = {
         "board": "tests.benches.board",
     },
     "services": services.parts(),
+    "board": {"rollout": "tests.benches.rollout", "flash": "tests.benches.flash", "life": "tests.benches.board_life"},
 }
 """Subject → its parts and their modules, each with a `bench` that returns figures."""
 
