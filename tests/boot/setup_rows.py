@@ -29,6 +29,7 @@ network:
 """
 WRONG = "name: cellar\ntime_zone: Asia/Tokio\n"
 SAYS = "skywire.yaml:2: key 'time_zone': must be a name of the tz database, such as Europe/Berlin, found 'Asia/Tokio'"
+SUPPLICANT = "/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
 NETWORK = "networkctl status eth0 2>/dev/null | grep -E 'Network File|Address'; ls /etc/systemd/network"
 
 
@@ -48,7 +49,7 @@ def setup_rows(board: Board, table: Table) -> None:
     asks("a fixed address instead of DHCP", NETWORK, "60-setup-ethernet.network", "10.0.2.15")
     asks(
         "Wi-Fi: WPA's key, never the pass phrase",
-        f"sudo cat /etc/wpa_supplicant/wpa_supplicant-wlan0.conf; sudo grep -rc '{PASSWORD}' /data /etc | cut -d: -f2 | sort -u",
+        f"sudo cat {SUPPLICANT}; sudo grep -rc '{PASSWORD}' /data /etc | cut -d: -f2 | sort -u",
         "country=JP", f"ssid={b'a network'.hex()}", "psk=", "\n0\n",
     )  # fmt: skip
     table.check("and the password is overwritten on the card", lambda: look_at_card(board, "skywire.yaml", "______"))
