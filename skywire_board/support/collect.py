@@ -10,6 +10,7 @@ import re
 import subprocess
 import tarfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from skywire_board.support.sources import FILES, SECRET_FILES, TOLD, Files, Told
 
 MOST_BYTES = 1 << 20
 """Of one source, its end."""
+
+MOST_UNPACKED = 8 << 20
 
 TELL_WITHIN_S = 30.0
 ALL_WITHIN_S = 180.0
@@ -73,13 +76,16 @@ def _read_all(root: Path, files: Iterable[Files]) -> Iterator[Piece]:
 
 
 def _read(path: Path) -> str:
+    """The end of it, unpacked: what is packed twice could not be cleaned."""
     try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as packed:
+                return packed.read(MOST_UNPACKED)[-MOST_BYTES:].decode(errors="replace")
         with path.open("rb") as file:
-            size = path.stat().st_size
-            file.seek(max(0, size - MOST_BYTES))
+            file.seek(max(0, path.stat().st_size - MOST_BYTES))
             return file.read(MOST_BYTES).decode(errors="replace")
-    except OSError as error:
-        return f"cannot be read: {error.strerror}\n"
+    except (OSError, EOFError, zlib.error) as error:
+        return f"cannot be read: {error}\n"
 
 
 def _known(root: Path) -> set[str]:

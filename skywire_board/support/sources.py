@@ -68,7 +68,7 @@ FILES = (
     Files("boot/setup-fault", "run/skywire/setup-fault"),
     Files("boot/check-of-the-card", "run/skywire/fsck.log"),
     Files("logs/apps", "run/skywire/out/*"),
-    Files("logs/card", "data/log/*"),
+    Files("logs/before", "data/log/*.log.gz"),
     Files("settings/etc", "etc/skywire/*.yaml", settings=True),
     Files("settings/boot", "boot/firmware/skywire.yaml", settings=True),
     Files("settings/joined", "data/mesh/joined/*.yaml", settings=True),

@@ -1,6 +1,7 @@
 """Secrets of every kind are put into every place that is collected, in many forms; the archive holds none of them."""
 
 import base64
+import gzip
 import io
 import json
 import tarfile
@@ -89,7 +90,8 @@ def board(tmp_path: Path) -> Path:
     for one in FILES:
         path = tmp_path / one.pattern.replace("*", "all")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"link up, full duplex\n{everything}\nsky0: mtu 1420\n")
+        data = f"link up, full duplex\n{everything}\nsky0: mtu 1420\n".encode()
+        path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     (tmp_path / "etc/wpa_supplicant").mkdir(parents=True)
     (tmp_path / "etc/wpa_supplicant/wlan0.conf").write_text(f'network={{\n  ssid="home"\n  psk="{PSK}"\n}}\n')
     (tmp_path / "boot/firmware/skywire.yaml").write_text(
@@ -120,6 +122,7 @@ def test_no_secret_is_in_the_archive(board: Path) -> None:
         assert [secret for secret in never() if secret in squeezed] == [], f"{name}:\n{text}"
     assert "active running" in pieces["logs/journal.txt"]
     assert "sky0: mtu 1420" in pieces["logs/apps/all.txt"]
+    assert "sky0: mtu 1420" in pieces["logs/before/all.log.gz.txt"]
     assert pieces["settings/boot.txt"] == (
         "name: <text of 3>\nrole: member\nwifi:\n  country: DE\n  ssid: <text of 4>\n  password: <secret>\n"
         "invite: <secret>\nidentity: <text of 157>\nwatchdog: true\npin: <number of 8>\n"
