@@ -23,7 +23,7 @@ SOCKET = Path("/run/skywire/update/update.sock")
 BOOT = Path("/run/skywire/boot.json")
 MAX_BOOT = 16 << 10
 ANSWER_WITHIN_S = 60.0
-SILENT_S = 900.0
+SILENT_S = 1800.0
 """Of an installation: it may write for long without a word."""
 
 

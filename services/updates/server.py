@@ -33,7 +33,7 @@ from services.updates.objects import AHEAD, CHUNK, Meta, Objects
 log = logging.getLogger(__name__)
 
 IDLE_S, TAKE_WITHIN_S = 120.0, 60.0
-MAX_CONNECTIONS, MAX_OF_ONE = 128, 8
+MAX_CONNECTIONS, MAX_OF_ONE = 256, 16
 META_KEPT_S = 10.0
 PIECE = AHEAD * CHUNK
 

@@ -37,7 +37,13 @@ def a_stranger_fetches_nothing(rack: Rack) -> str:
     assert hashlib.sha256(whole).hexdigest() == name
     part = _fetch(rack, "b", f"{url}{place}", "--range", "65530-65600")
     assert part == whole[65530:65601]
-    assert b'"version":"' in _fetch(rack, "b", f"{url}/updates/current")
+    words = [
+        "python",
+        "-c",
+        "import sys; from viscript.shell.rollout import bundle_url; print(bundle_url(sys.argv[1]))",
+    ]
+    told = world.host("b").run([*words, world.id("m")]).stdout.strip()
+    assert told == f"{url}{place}", "update node:m, on b"
     return f"the stranger: {done.stderr.strip()}; member b: {len(whole)} bytes, their SHA-256 is right"
 
 

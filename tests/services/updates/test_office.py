@@ -32,6 +32,9 @@ from tests.house.tree import ROOT
 from tests.services.manager.engine.rack import needs_server
 from tests.services.manager.program.ends import Node, run, running_manager
 from tests.services.updates.bundles import make_bundle, make_key
+from viscript.errors import RefusedError as ViscriptRefusedError
+from viscript.errors import UsageError
+from viscript.shell import rollout
 
 pytestmark = needs_server
 
@@ -243,6 +246,36 @@ def test_the_commands(tmp_path: Path, bundle: Path) -> None:
             assert "is aborted: it cannot pause" in await say("pause", code=1)
             assert "'nobody'" in await say("start", "--nodes", "nobody", code=1)
             await say("start", "--percent", "0", code=2)
+
+    run(test())
+
+
+def test_the_shell(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`update --all`, as a script uses it."""
+    monkeypatch.setenv("MANAGER_SOCKET", str(tmp_path / "manager.sock"))
+
+    async def say(*words: str) -> list[str]:
+        answer = await asyncio.to_thread(rollout.talk, [*words])
+        assert max(map(len, answer.lines[1:]), default=0) <= 80
+        return [*answer.lines]
+
+    async def test() -> None:
+        async with running_manager(tmp_path) as (manager, _), boards(manager, 2) as (a, b):
+            manager.registry.names.update({"attic": a.id, "barn": b.id})
+            said = await say(str(bundle), "--percent", "100", "--nodes", "barn,attic", "--older")
+            assert said[0] == f"update to {NEW}, 2 at once: 0 of 2 boards; running"
+            await b.until(lambda: bool(b.installs), "b is told")
+            assert b.installs[0].older
+            lines = await say("status")
+            assert [line.split()[0] for line in lines[1:]] == ["BOARD", "barn", "attic"]
+            assert "paused" in (await say("pause"))[0]
+            assert "aborted" in (await say("abort"))[0]
+            for wrong in (["--percent"], ["--percent", "x"], ["a", "b"], ["--what"]):
+                with pytest.raises(UsageError):
+                    await say(*wrong)
+            for refused in (["resume"], ["--nodes", "nobody"], [str(tmp_path / "none")], ["--percent", "101"]):
+                with pytest.raises(ViscriptRefusedError):
+                    await say(*refused)
 
     run(test())
 
