@@ -57,7 +57,12 @@ class Silent:
 @click.option("--invite", metavar="FILE", help="What `manager invite` printed; - asks for it.")
 @click.option("--role", type=click.Choice(["member", "manager", "both"]), help="What the board is in its mesh.")
 @click.option("--restore", is_flag=True, help="Bring an identity back: its 24 words are asked for.")
-@click.option("--rack", "count", type=click.IntRange(2, 99), help="Prepare so many cards, one after the other.")
+@click.option(
+    "--rack",
+    "count",
+    type=click.IntRange(2, 99),
+    help="Prepare so many cards in a row; without --invite the first is the manager.",
+)
 @click.option("--boot-files", is_flag=True, help="Only bring firmware, U-Boot and boot script up to date; data stays.")
 @click.option("--yes", is_flag=True, help="Do not ask before the disk is overwritten.")
 @click.option("--even-if-not-removable", "any_disk", is_flag=True, help="Overwrite a disk that is built in.")
@@ -69,7 +74,7 @@ def flash(device: Path, image: Path | None, *, boot_files: bool, **asked: Any) -
     Examples (lsblk lists the disks; a plain file that is big enough is a card too):
       sudo image/flash /dev/sdX --name attic --time-zone Europe/Berlin
       sudo image/flash /dev/sdX --name attic --wifi "my net" --country DE
-      sudo image/flash /dev/sdX --name sky --rack 8 --invite invitation.txt
+      sudo image/flash /dev/sdX --name sky --rack 8
       sudo image/flash /dev/sdX --boot-files
     """
     run = Runner(Silent(), 0)
