@@ -132,6 +132,7 @@ def near(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
 
     monkeypatch.setattr(boards, "_is_reached", is_reached)
     monkeypatch.setattr(boards, "AGAIN_S", 0.05)
+    monkeypatch.setattr(boards, "LOOK_S", 0.05)
     return reached
 
 
