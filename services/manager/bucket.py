@@ -15,6 +15,7 @@ from nats.js.kv import KeyValue
 
 from services.manager.bus import Bus, Entry
 from services.manager.errors import BusError, ConflictError
+from services.manager.on_disk import OnDisk
 
 T = TypeVar("T")
 
@@ -45,20 +46,24 @@ _NOT_STORED = 10077
 
 
 class Shape(NamedTuple):
-    """`leased_s`: how long a value stays unless it is put again; None is for ever."""
+    """`leased_s`: how long a value stays unless it is put again; None is for ever. `decided`: by a person, so it is on
+    the disk before that is said.
+    """
 
     name: str
     in_memory: bool
     max_bytes: int
     leased_s: float | None = None
+    decided: bool = False
 
 
 class Bucket:
     """Keys and values, the same on every server. Every method raises BusError."""
 
-    def __init__(self, bus: Bus, values: KeyValue, name: str) -> None:
+    def __init__(self, bus: Bus, values: KeyValue, name: str, on_disk: OnDisk | None = None) -> None:
         self._bus = bus
         self._values = values
+        self._on_disk = on_disk
         self.name = name
 
     async def get(self, key: str) -> Entry | None:
@@ -69,19 +74,27 @@ class Bucket:
         return Entry(found.value or b"", found.revision or 0)
 
     async def put(self, key: str, value: bytes) -> int:
-        return await patiently(lambda: self._values.put(key, value), f"put '{key}' into '{self.name}'")
+        put = await patiently(lambda: self._values.put(key, value), f"put '{key}' into '{self.name}'")
+        return await self._kept(put)
 
     async def create(self, key: str, value: bytes) -> int:
         """Raises ConflictError where there is one."""
-        return await _told(self._values.create(key, value), f"create '{key}' in '{self.name}'")
+        return await self._kept(await _told(self._values.create(key, value), f"create '{key}' in '{self.name}'"))
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """Raises ConflictError unless that is still its revision."""
-        return await _told(self._values.update(key, value, last=revision), f"update '{key}' in '{self.name}'")
+        updated = _told(self._values.update(key, value, last=revision), f"update '{key}' in '{self.name}'")
+        return await self._kept(await updated)
 
     async def delete(self, key: str) -> None:
         """Leaves a mark, which followers are told and `tidy` removes."""
         await patiently(lambda: self._values.purge(key), f"delete '{key}' from '{self.name}'")
+        await self._kept(0)
+
+    async def _kept(self, revision: int) -> int:
+        if self._on_disk is not None:
+            await self._on_disk.sync(f"KV_{self.name}")
+        return revision
 
     async def tidy(self) -> None:
         """Removes marks older than half an hour."""
@@ -164,14 +177,17 @@ class Bucket:
 class Log:
     """A stream that only grows."""
 
-    def __init__(self, bus: Bus, name: str) -> None:
+    def __init__(self, bus: Bus, name: str, on_disk: OnDisk | None = None) -> None:
         self._stream = bus.jetstream()
+        self._on_disk = on_disk
         self.name = name
 
     async def append(self, subject: str, value: bytes, once: str) -> int:
         """Its place. The same `once` within two minutes is one entry."""
         subject, headers = f"{self.name}.{subject}", {"Nats-Msg-Id": once}
         ack = await patiently(lambda: self._stream.publish(subject, value, headers=headers), f"append to '{self.name}'")
+        if self._on_disk is not None:
+            await self._on_disk.sync(self.name)
         return ack.seq
 
     async def read(self, place: int) -> Entry | None:
@@ -238,7 +254,7 @@ async def open_chunks(bus: Bus, name: str, max_bytes: int, replicas: int) -> Chu
     return Chunks(bus, name)
 
 
-async def open_bucket(bus: Bus, shape: Shape, replicas: int) -> Bucket:
+async def open_bucket(bus: Bus, shape: Shape, replicas: int, on_disk: OnDisk | None = None) -> Bucket:
     """Made where it is missing; a cluster that has no leader yet is waited for."""
     config = api.KeyValueConfig(
         bucket=shape.name,
@@ -252,10 +268,10 @@ async def open_bucket(bus: Bus, shape: Shape, replicas: int) -> Bucket:
     await _opened(lambda: bus.jetstream().create_key_value(config), what)
     # Managers ask a stream's leader: any other server may not have yet what was just put. Nodes may (see `bus`).
     values = KeyValue(shape.name, f"KV_{shape.name}", f"$KV.{shape.name}.", bus.jetstream(), direct=False)
-    return Bucket(bus, values, shape.name)
+    return Bucket(bus, values, shape.name, on_disk if shape.decided else None)
 
 
-async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int) -> Log:
+async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int, on_disk: OnDisk | None = None) -> Log:
     config = api.StreamConfig(
         name=name,
         subjects=[f"{name}.>"],
@@ -268,7 +284,7 @@ async def open_log(bus: Bus, name: str, max_bytes: int, replicas: int) -> Log:
         deny_purge=True,
     )
     await _opened(lambda: bus.jetstream().add_stream(config), f"open stream '{name}'")
-    return Log(bus, name)
+    return Log(bus, name, on_disk)
 
 
 async def _opened(make: Callable[[], Awaitable[object]], what: str) -> None:

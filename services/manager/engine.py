@@ -24,6 +24,7 @@ from services.manager.gate import Gate
 from services.manager.intake import Intake
 from services.manager.lease import Lease, open_lease
 from services.manager.nats_server import NatsServer, kept_accounts
+from services.manager.on_disk import OnDisk
 from services.manager.server_config import Address, Settings, client_url
 from services.manager.store import Store, open_store
 from services.secrecy import Secret
@@ -85,7 +86,7 @@ class Engine:
         me, authority = self._identity.node_id, self.authority
         self.bus = await self._connect(lambda: authority.manager_token(me))
         system = await self._connect(lambda: authority.system_token(me))
-        self.store = await open_store(self.bus, self.replicas)
+        self.store = await open_store(self.bus, self.replicas, OnDisk(self._settings.folder / "jetstream"))
         self.bundles = await open_chunks(self.bus, BUCKET, STORE_BYTES, self.replicas)
         self.gate = Gate(authority, system, self.store, self._settings.accounts, self._configure)
         await self.gate.start()

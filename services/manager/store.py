@@ -37,6 +37,7 @@ from services.manager.errors import WordsError
 from services.manager.invites import Invitation, invitation_id, spend
 from services.manager.model import Expelled, Label, LedgerEntry, Service
 from services.manager.offer import check_name, read_service
+from services.manager.on_disk import OnDisk
 from services.manager.peering.model import Import, Peer
 from services.manager.record import NodeRecord, read_record
 from services.manager.routes.model import Link
@@ -62,14 +63,14 @@ SHAPES = {
     "opening": Shape("opening", in_memory=True, max_bytes=4 << 20),
     "services": Shape("services", in_memory=True, max_bytes=16 << 20, leased_s=SERVICE_LEASE_S),
     "members": Shape("members", in_memory=True, max_bytes=8 << 20),
-    "allowed": Shape("allowed", in_memory=False, max_bytes=4 << 20),
-    "names": Shape("names", in_memory=False, max_bytes=4 << 20),
-    "expelled": Shape("expelled", in_memory=False, max_bytes=8 << 20),
-    "invites": Shape("invites", in_memory=False, max_bytes=1 << 20),
-    "peers": Shape("peers", in_memory=False, max_bytes=4 << 20),
+    "allowed": Shape("allowed", in_memory=False, max_bytes=4 << 20, decided=True),
+    "names": Shape("names", in_memory=False, max_bytes=4 << 20, decided=True),
+    "expelled": Shape("expelled", in_memory=False, max_bytes=8 << 20, decided=True),
+    "invites": Shape("invites", in_memory=False, max_bytes=1 << 20, decided=True),
+    "peers": Shape("peers", in_memory=False, max_bytes=4 << 20, decided=True),
     "imports": Shape("imports", in_memory=True, max_bytes=8 << 20, leased_s=SERVICE_LEASE_S),
     "boards": Shape("boards", in_memory=True, max_bytes=4 << 20),
-    "rollout": Shape("rollout", in_memory=False, max_bytes=4 << 20),
+    "rollout": Shape("rollout", in_memory=False, max_bytes=4 << 20, decided=True),
     "muted": Shape("muted", in_memory=True, max_bytes=1 << 20, leased_s=MUTE_S),
 }
 LEDGER_BYTES = 64 << 20
@@ -312,10 +313,10 @@ class Store:
             await bucket.tidy()
 
 
-async def open_store(bus: Bus, replicas: int) -> Store:
+async def open_store(bus: Bus, replicas: int, on_disk: OnDisk | None = None) -> Store:
     """Makes what is missing. Raises BusError."""
-    buckets = {name: await open_bucket(bus, shape, replicas) for name, shape in SHAPES.items()}
-    return Store(buckets, await open_log(bus, "ledger", LEDGER_BYTES, replicas))
+    buckets = {name: await open_bucket(bus, shape, replicas, on_disk) for name, shape in SHAPES.items()}
+    return Store(buckets, await open_log(bus, "ledger", LEDGER_BYTES, replicas, on_disk))
 
 
 def label_key(node_id: NodeId, route: str) -> str:

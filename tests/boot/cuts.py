@@ -5,6 +5,7 @@ it was, and all that was said to be kept before the cut is there.
 """
 
 import hashlib
+import os
 import random
 import shutil
 import sqlite3
@@ -70,12 +71,8 @@ class Cutter:
                 target.write(base.read(1 << 20))
                 target.truncate(self.base.stat().st_size)
         cut = self._log.cut(moment, self._dice, card)
-        looked = card
-        if whole:
-            looked = self._scratch / "looked.img"  # e2fsck would mend what the board is to mend itself
-            self._run("cp", "--sparse=always", card, looked)
         due = [one for one in self._session.promises if self._log.count_at(one.size) <= moment]
-        wrong = self._wrong(looked, due)
+        wrong = self._wrong(card, due)
         if whole and fat_digest(card) != fat_digest(self.base):
             wrong.append("the boot partition changed")
         return Found(part.name, cut, tuple(due), tuple(wrong)), card
@@ -84,19 +81,37 @@ class Cutter:
         data = data_offset(card)
         if data is None:
             return [f"no data partition, but {len(due)} promises"] if due else []
-        mended = subprocess.run(["e2fsck", "-p", f"{card}?offset={data}"], capture_output=True, text=True, check=False)
+        partition = take_data(card, data, self._scratch / "data.img")
+        mended = subprocess.run(["e2fsck", "-p", partition], capture_output=True, text=True, check=False)
         if mended.returncode >= CORRECTED:
-            return [f"e2fsck -p ended with {mended.returncode}: {mended.stdout[-200:]}"]
+            return [f"e2fsck -p ended with {mended.returncode}: {mended.stdout[-200:]}{mended.stderr[-200:]}"]
         wrong = [f"slot {one.word} is not first" for one in due if one.how == "slot" and not is_first(card, one.word)]
         try:
-            self._run("e2fsck", "-f", "-n", f"{card}?offset={data}")
+            self._run("e2fsck", "-f", "-n", partition)
         except CommandError as error:
             wrong.append(f"not clean: {error}")
-        with Contents(card, data, self._scratch / "contents") as contents:
-            wrong += [
-                f"'{one.word}' of {one.path} is lost" for one in due if one.how != "slot" and not contents.holds(one)
-            ]
+        with Contents(partition, self._scratch / "contents") as contents:
+            kept = (one for one in due if one.how != "slot")
+            wrong += [f"'{one.word}' of {one.path} is lost" for one in kept if not contents.holds(one)]
         return wrong
+
+
+def take_data(card: Path, offset: int, target: Path) -> Path:
+    """The data partition as a file of its own, holes left out (e2fsck loses an offset when it opens a card again)."""
+    target.unlink(missing_ok=True)
+    with card.open("rb") as source, target.open("wb") as file:
+        size = source.seek(0, os.SEEK_END)
+        file.truncate(size - offset)
+        start = offset
+        while start < size:
+            try:
+                start = os.lseek(source.fileno(), start, os.SEEK_DATA)
+            except OSError:  # nothing but a hole from here on
+                break
+            end = os.lseek(source.fileno(), start, os.SEEK_HOLE)
+            while start < end:
+                start += os.copy_file_range(source.fileno(), file.fileno(), end - start, start, start - offset)
+    return target
 
 
 def is_first(card: Path, slot: str) -> bool:
@@ -116,8 +131,8 @@ def data_offset(card: Path) -> int | None:
 class Contents:
     """Files of a data partition that nobody has mounted."""
 
-    def __init__(self, card: Path, offset: int, folder: Path) -> None:
-        self._device, self._folder = f"{card}?offset={offset}", folder
+    def __init__(self, partition: Path, folder: Path) -> None:
+        self._device, self._folder = partition, folder
         self._taken: dict[str, Path] = {}
 
     def __enter__(self) -> "Contents":
