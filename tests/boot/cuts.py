@@ -82,9 +82,8 @@ class Cutter:
         if data is None:
             return [f"no data partition, but {len(due)} promises"] if due else []
         partition = take_data(card, data, self._scratch / "data.img")
-        mended = subprocess.run(["e2fsck", "-p", partition], capture_output=True, text=True, check=False)
-        if mended.returncode >= CORRECTED:
-            return [f"e2fsck -p ended with {mended.returncode}: {mended.stdout[-200:]}{mended.stderr[-200:]}"]
+        if (said := mend(partition)) is not None:
+            return [f"e2fsck cannot mend it: {said[-300:]}"]
         wrong = [f"slot {one.word} is not first" for one in due if one.how == "slot" and not is_first(card, one.word)]
         try:
             self._run("e2fsck", "-f", "-n", partition)
@@ -94,6 +93,17 @@ class Cutter:
             kept = (one for one in due if one.how != "slot")
             wrong += [f"'{one.word}' of {one.path} is lost" for one in kept if not contents.holds(one)]
         return wrong
+
+
+def mend(partition: Path) -> str | None:
+    """As the board does at boot (image/initramfs/mount-data); what e2fsck said where it could not."""
+    said = ""
+    for words in ((), ("-b", "32768", "-B", "4096")):
+        done = subprocess.run(["e2fsck", "-p", *words, partition], capture_output=True, text=True, check=False)
+        if done.returncode < CORRECTED:
+            return None
+        said += done.stdout + done.stderr
+    return said
 
 
 def take_data(card: Path, offset: int, target: Path) -> Path:
