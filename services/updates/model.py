@@ -110,7 +110,9 @@ Course = Literal["running", "paused", "stopped", "aborted", "done"]
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """`at_once`: how many boards may be busy together. `failures` are tolerated before it stops; none, as a rule."""
+    """`at_once`: how many boards may be busy together. `failures` are tolerated before it stops; none, as a rule.
+    `serial` rises with each change, so that what comes late is not taken for news.
+    """
 
     name: str
     bundle: Bundle
@@ -120,6 +122,7 @@ class Rollout(msgspec.Struct, frozen=True):
     older: bool = False
     course: Course = "running"
     why: str = ""
+    serial: int = 0
 
     @property
     def is_over(self) -> bool:

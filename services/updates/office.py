@@ -24,7 +24,7 @@ from services.updates.api_words import GetUpdate, PutChunk, StartUpdate, SteerUp
 from services.updates.errors import BundleError, StateError
 from services.updates.model import MAX_BUNDLE, PORT, SERVICE, Bundle
 from services.updates.objects import CHUNK, Meta, Objects, Upload
-from services.updates.rollout import Rollouts
+from services.updates.rollout import Rollouts, check_idle
 from services.updates.server import Server
 
 KEPT_FREE = 256 << 20
@@ -101,7 +101,7 @@ class Updates:
 
     async def _begin(self) -> None:
         """There is room: of all bundles the one that was rolled out last stays."""
-        self.rollouts.check_idle()
+        check_idle(self.rollouts.current)
         self._upload = None
         current = self._current()
         await self._objects.sweep({current.sha256} if current is not None else set())

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from services.keys import NodeId
 from services.manager.asks import UPDATE
@@ -104,24 +105,18 @@ class Rollouts:
         self._news.set()
 
     def _take_rollout(self, key: str, value: bytes | None) -> None:
-        if key == CURRENT:
-            self.current = decode(value, Rollout, "roll-out") if value else None
-            self._news.set()
+        if key == CURRENT and value:
+            rollout = decode(value, Rollout, "roll-out")
+            if self.current is None or rollout.serial >= self.current.serial:
+                self.current = rollout
+                self._news.set()
 
     # what a person says
 
-    def check_idle(self) -> None:
-        """Raises StateError where another one is under way."""
-        rollout = self.current
-        if rollout is not None and rollout.course != "aborted" and (not rollout.is_over or rollout.busy):
-            raise StateError(
-                f"the update to '{rollout.bundle.version}' is {rollout.course}, with {len(rollout.busy)} boards under "
-                "way: wait for them, or 'abort' it first"
-            )
-
     async def begin(self, bundle: Bundle, wanted: StartUpdate) -> None:
         """Raises StateError, WordsError, BusError."""
-        self.check_idle()
+        before, revision = await self._read()
+        check_idle(before)
         names = {node_id: name for name, node_id in sorted(self._registry.names.items(), reverse=True)}
         everybody = sorted(self._registry.nodes, key=lambda node_id: (names.get(node_id, "~"), node_id))
         order: Iterable[NodeId] = map(self._registry.find, wanted.nodes) if wanted.nodes else everybody
@@ -135,8 +130,11 @@ class Rollouts:
             failures=wanted.failures,
             older=wanted.older,
         )
-        await self._store.rollout.put(CURRENT, msgspec.json.encode(rollout))
-        self._take_rollout(CURRENT, msgspec.json.encode(rollout))
+        rollout = replace(rollout, serial=before.serial + 1 if before is not None else 1)
+        try:
+            await self._put(rollout, revision)
+        except ConflictError:
+            raise StateError("another update began just now (see: manager update status)") from None
         log.info("update to '%s' begins, for %d boards", bundle.version, len(rollout.steps))
 
     async def steer(self, act: str) -> None:
@@ -145,8 +143,7 @@ class Rollouts:
             rollout, revision = await self._read()
             if rollout is None:
                 raise StateError("no update was rolled out yet (manager update start FILE)")
-            with contextlib.suppress(ConflictError):
-                await self._write(rollout, plan.steer(rollout, act), revision)
+            if await self._write(rollout, plan.steer(rollout, act), revision):
                 return
         raise StateError(f"the update changes faster than it can {act}: ask again")
 
@@ -260,14 +257,19 @@ class Rollouts:
             return None, 0
         return decode(entry.value, Rollout, "roll-out"), entry.revision
 
+    async def _put(self, rollout: Rollout, revision: int) -> None:
+        """Raises ConflictError, BusError."""
+        data = msgspec.json.encode(rollout)
+        await self._store.rollout.update(CURRENT, data, revision)
+        self._take_rollout(CURRENT, data)
+
     async def _write(self, old: Rollout, new: Rollout, revision: int) -> bool:
         """Whether nobody else changed it meanwhile. Raises BusError."""
         try:
-            await self._store.rollout.update(CURRENT, msgspec.json.encode(new), revision)
+            await self._put(replace(new, serial=old.serial + 1), revision)
         except ConflictError:
             self._news.set()
             return False
-        self._take_rollout(CURRENT, msgspec.json.encode(new))
         for before, after in zip(old.steps, new.steps, strict=True):
             if before.stage != after.stage:
                 log.info(
@@ -282,3 +284,12 @@ class Rollouts:
                 f", {new.why}" * bool(new.why),
             )
         return True
+
+
+def check_idle(rollout: Rollout | None) -> None:
+    """Raises StateError where it is under way, so that no other may begin."""
+    if rollout is not None and rollout.course != "aborted" and (not rollout.is_over or rollout.busy):
+        raise StateError(
+            f"the update to '{rollout.bundle.version}' is {rollout.course}, with {len(rollout.busy)} boards under "
+            "way: wait for them, or 'abort' it first"
+        )
