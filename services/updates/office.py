@@ -127,6 +127,7 @@ class Updates:
             raise
         meta = upload.meta(version, compatible)
         await self._objects.finish(meta)
+        await asyncio.to_thread(os.sync)  # JetStream does so every two minutes
         self._upload = None
         return meta.bundle
 
