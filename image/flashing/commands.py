@@ -13,12 +13,12 @@ from image.flashing.bmap import Bmap, read_bmap, whole
 from image.flashing.boot_partition import BootPartition
 from image.flashing.model import Personal, Wifi, read_address
 from image.flashing.settings import render
-from image.recipe import HERE, read_recipe
+from image.recipe import HERE, SECTOR, read_recipe
 from image.run import Runner
 from image.tools import FLASH, install_tools
 
 CARD = click.Path(path_type=Path)
-DATA_BYTES = 1 << 30
+DATA_BYTES = 512 << 20
 """What a card should have for data: below that, a board soon has no room."""
 
 
@@ -152,9 +152,10 @@ def _cards(run: Runner, wish: Wish, personal: Personal) -> list[Personal]:
 
 
 def _make_card(run: Runner, wish: Wish, bmap: Bmap, settings: str) -> None:
-    """Written, read back, personalised; the kernel then looks at the new partition table."""
+    """Written, read back, personalised."""
     disk = disks.look(wish.device)
-    disks.check(disk, bmap.size + DATA_BYTES, any_disk=wish.any_disk, mounted=wish.mounted)
+    layout = read_recipe().disk
+    disks.check(disk, layout.data_lba * SECTOR + DATA_BYTES, any_disk=wish.any_disk, mounted=wish.mounted)
     if not wish.yes:
         asking.confirm(disk, "overwrite everything on it?")
     with writing.open_disk(wish.device, shared=wish.mounted) as fd:
@@ -162,7 +163,7 @@ def _make_card(run: Runner, wish: Wish, bmap: Bmap, settings: str) -> None:
             with click.progressbar(length=bmap.mapped_bytes, label=f"  {label:<13}") as bar:
                 work(wish.image, bmap, fd, bar.update)
         writing.forget(fd)
-        BootPartition(run, wish.device, read_recipe().disk).write("skywire.yaml", settings.encode())
+        BootPartition(run, wish.device, layout).write("skywire.yaml", settings.encode())
         writing.forget(fd)
 
 

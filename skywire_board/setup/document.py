@@ -14,7 +14,7 @@ from skywire_board.errors import SetupError
 
 T = TypeVar("T")
 
-MAX_BYTES = 64 << 10
+MAX_BYTES, MOST_VALUES = 64 << 10, 5_000
 BOM = b"\xef\xbb\xbf"
 PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?", re.DOTALL)
 STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -30,7 +30,7 @@ class Document:
     """One file: `plain` is what it says, `span` where in `data` a scalar's characters lie."""
 
     def __init__(self, data: bytes, source: str) -> None:
-        self.data, self.source = data, source
+        self.data, self.source, self._values = data, source, 0
         self._text = _text(data, source)
         try:
             self.root = yaml.compose(self._text, Loader=yaml.SafeLoader)
@@ -75,6 +75,9 @@ class Document:
         return first, first + len(self._text[start:end].encode())
 
     def _plain(self, node: yaml.Node) -> Any:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise SetupError(f"{self.source}:{self.line(node)}: says more than {MOST_VALUES} values")
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item) for item in node.value]
         if isinstance(node, yaml.MappingNode):

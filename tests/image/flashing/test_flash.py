@@ -85,7 +85,7 @@ def test_a_card_that_is_too_small_is_refused(image: Path, tmp_path: Path) -> Non
     small = tmp_path / "small"
     with small.open("wb") as file:
         file.truncate(1 << 30)
-    assert "holds 1.1 GB, and 1.8 GB are needed" in flash(small, "--image", image, "--yes", code=1)
+    assert "holds 1.1 GB, and 1.7 GB are needed" in flash(small, "--image", image, "--yes", code=1)
     assert "cannot look at" in flash(tmp_path / "none", "--image", image, "--yes", code=1)
 
 

@@ -33,6 +33,14 @@ def read(text: str | bytes) -> Settings:
         ("name: 'x\n", "skywire.yaml:"),
         ("- a\n", "skywire.yaml:1: expected keys with values"),
         ("a: " + "[" * 5000, "skywire.yaml:"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(
+                f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n"
+                for a, b in zip("abcdef", "bcdefg", strict=True)
+            ),
+            "skywire.yaml:1: says more than 5000 values",
+        ),
         (b"name: caf\xe9\n", "skywire.yaml:1: is not UTF-8"),
         (b"# \n" * 40000, "skywire.yaml:1: has 120000 bytes"),
     ],
