@@ -24,5 +24,9 @@ class EmulatorError(ImageError):
     """QEMU could not be started, ended early, or did not show what was waited for."""
 
 
+class NobodyError(EmulatorError):
+    """Nobody listens at an emulator's socket, or not yet."""
+
+
 class FlashError(ImageError):
     """A card cannot be written, read back or personalised."""

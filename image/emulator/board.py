@@ -20,7 +20,7 @@ from image.emulator.door import Qmp, Qtest
 from image.emulator.lan import Lan, hardware_address
 from image.emulator.machine import MACHINES, Machine, Wiring, command_line
 from image.emulator.pins import Bcm2835, Block, Pins, Pl061
-from image.errors import EmulatorError
+from image.errors import EmulatorError, NobodyError
 from image.recipe import read_recipe
 from image.run import Runner
 
@@ -111,8 +111,8 @@ class Board:
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         try:
-            self._await("QEMU's sockets", (self.folder / "qmp.sock").exists, 60)
-            self.qmp, self._qtest = Qmp(self.folder / "qmp.sock"), Qtest(self.folder / "qtest.sock")
+            self._qtest = self._await("QEMU's qtest", lambda: connect(Qtest, self.folder / "qtest.sock"), 60)
+            self.qmp = self._await("QEMU's QMP", lambda: connect(Qmp, self.folder / "qmp.sock"), 60)
             block: Block = Bcm2835(self._qtest) if self.machine.pins == "bcm2835" else Pl061(self._qtest, self.qmp)
             self.pins = Pins(block, self.gpio)
             self.pins.button(pressed=False)
@@ -248,6 +248,14 @@ class AppendedLog:
 
     def flush(self) -> None:
         """Every write is flushed already."""
+
+
+def connect(door: Callable[[Path], T], path: Path) -> T | None:
+    """None while nobody listens: the file is there a moment before."""
+    try:
+        return door(path) if path.exists() else None
+    except NobodyError:
+        return None
 
 
 def settings_files(machine: Machine, skywire_yaml: str | None) -> dict[str, str]:

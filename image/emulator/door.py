@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from image.errors import EmulatorError
+from image.errors import EmulatorError, NobodyError
 
 DEADLINE_S = 60
 
@@ -22,7 +22,7 @@ class LineSocket:
             self._socket.connect(str(path))
         except OSError as error:
             self._socket.close()
-            raise EmulatorError(f"no emulator answers at '{path}' ({error.strerror})") from error
+            raise NobodyError(f"no emulator answers at '{path}' ({error.strerror})") from error
         self._file = self._socket.makefile("rw")
 
     def say(self, line: str) -> None:
