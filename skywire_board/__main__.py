@@ -1,4 +1,4 @@
-"""The command line: `run` the supervisor, `check-config`, list the `boards`.
+"""The command line: `run` the supervisor, `check-config`, list `boards` and `patterns`.
 
 `run` is what the unit starts, so it reads its few options by hand and leaves click to the other commands: on
 an emulated board each import delays the first blink.
@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 
 from skywire_board.errors import BoardError
 
-RUN_OPTIONS = ("boards", "config", "socket", "data-fault", "systemctl")
+RUN_OPTIONS = (
+    *("boards", "config", "socket", "data-fault", "systemctl", "run", "state", "root", "board-socket", "watchdog"),
+)
 
 
 def main() -> None:

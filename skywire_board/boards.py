@@ -30,8 +30,8 @@ class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A board file. `compatible`, `dtb`, `firmware` and `console` are read by the image as well.
 
-    `onboard_led` holds names under /sys/class/leds, the first that exists is used. `fat_dtb` and `stepping` are for
-    the image alone.
+    `onboard_led` holds names under /sys/class/leds, the first that exists is used. `watchdog`: the hardware's is fed,
+    and resets a board that hangs. `fat_dtb` and `stepping` are for the image alone.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     console: str
     fat_dtb: dict[str, str] = {}
     stepping: list[int] = []
+    watchdog: bool = True
 
 
 UNKNOWN = Board("unknown board", [], [], [], None, ["ACT", "led0"], "")

@@ -1,58 +1,65 @@
 """The one decision of the supervisor: `decide(state, event) -> (state, effects)`. Pure: no clock, no I/O, no
 log.
 
-`next_wake_s(state)` says when a TimePassed is wanted, so that nothing has to be polled. The button's rules
-are in `presses`, the light's choice in `show_of`; all times are constants below, in seconds.
+`next_wake_s(state)` says when a TimePassed is wanted, so that nothing has to be polled. The button's rules are in
+`presses`, the light's choice in `showing`, an update's judgement in `trial`, viscript's restarts in `keeping`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from skywire_board import keeping
+from skywire_board.acts import carry
+from skywire_board.checking import CHECKS, DATA, VISCRIPT, answered, ask_due
+from skywire_board.keeping import START_GRACE_S
 from skywire_board.model import (
+    Act,
     ActionFailed,
+    ArmWatchdog,
+    Asked,
+    Boot,
     ButtonLost,
     ButtonPressed,
     ButtonReleased,
     CheckFailed,
     CheckPassed,
-    CheckState,
+    Claim,
     Effect,
     Event,
+    Fact,
     FlashActivity,
-    Keeping,
+    Followed,
+    LineClosed,
     MarkGood,
-    Noticed,
+    Mesh,
     Pattern,
     PowerOff,
     Report,
     RestartViscript,
-    RunCheck,
+    Said,
     Severity,
-    Show,
+    ShutdownBegan,
     Started,
+    StartUnit,
     StartViscript,
-    State,
     TimePassed,
     Trouble,
+    Unit,
 )
-from skywire_board.presses import STUCK, Act, press_event, press_wake_s
+from skywire_board.noticing import clear, notice
+from skywire_board.presses import STUCK, press_event
+from skywire_board.showing import show_of, show_wake_s
+from skywire_board.state import CheckState, Flash, Keeping, State, Verdict
+from skywire_board.trial import RETRY_S, Health, judge, trial_wake_s, why_failed
 
-VISCRIPT = "viscript"
-HUNG = "viscript-hung"  # it takes the question and does not answer
-TROUBLED = "viscript-troubled"  # it answers that something is wrong, such as a typo in its config.yaml
-DATA = "data"
-CHECK_NAMES = (DATA, VISCRIPT)
+__all__ = ["DATA", "VISCRIPT", "decide", "health_of", "next_wake_s", "show_of"]
 
-CHECK_CALM_S = 10.0
-CHECK_EAGER_S = 2.0
-BOOT_PATIENCE_S = 180.0  # so long may the first answer take before the light says degraded
-START_GRACE_S = 120.0  # so long may a start of viscript take before it counts as failed
-RETRY_START_S = 10.0  # when systemctl itself failed
-FAILURES_TO_RESTART = 3
-BACKOFF_FIRST_S = 10.0
-BACKOFF_MOST_S = 300.0
-IDENTIFY_S = 10.0
+CALM_S = 10.0
+FLASH_S = 3.0
+BOOT_NOTE_S = 60.0  # so long is waited for the note of the boot before it counts as no trial
+MESH_LOST_S = 20.0
 
 Decision = tuple[State, list[Effect]]
 
@@ -61,58 +68,69 @@ def decide(state: State, event: Event) -> Decision:
     """What follows from `event` in `state`: the new state, and what to do, in order."""
     state = replace(state, now_s=max(state.now_s, event.at_s))
     state, effects = _HANDLERS[type(event)](state, event)
-    state, due = _run_due_checks(state)
+    state, judged = _judge(state)
+    state, armed = _arm(state)
+    state, due = ask_due(state)
     show = show_of(state)
-    effects = [*effects, *due]
+    effects = [*effects, *judged, *armed, *due]
     if show != state.shown:
         effects.append(show)
-    return replace(state, shown=show), effects
+        state = replace(state, shown=show, shown_since_s=state.now_s)
+    return state, effects
 
 
 def next_wake_s(state: State) -> float:
     """The moment of the next TimePassed: always in the future of `state`, at most a calm check away."""
-    calm_s = state.now_s + CHECK_CALM_S
-    moments = [check.due_s for check in state.checks if not check.running]
-    moments += [state.identify_until_s, state.started_s + BOOT_PATIENCE_S, press_wake_s(state.button)]
-    moments += [noticed.since_s + noticed.trouble.visible_after_s for noticed in state.troubles]
-    return min([moment for moment in moments if moment > state.now_s], default=calm_s)
+    moments = [state.now_s + CALM_S, trial_wake_s(state.trial), *show_wake_s(state)]
+    moments += [check.due_s for check in state.checks if not check.running]
+    if state.booted and not state.marked and state.boot is None:
+        moments.append(state.booted_s + BOOT_NOTE_S)
+    return min(moment for moment in moments if moment > state.now_s)
 
 
-def show_of(state: State) -> Show:
-    """The one pattern for `state`: a shutdown before an identify before trouble before boot and calm."""
-    if state.shutting_down:
-        return Show(Pattern.SHUTTING_DOWN)
-    if state.now_s < state.identify_until_s:
-        return Show(Pattern.IDENTIFY)
-    if not state.booted and state.now_s < state.started_s + BOOT_PATIENCE_S:
-        return Show(Pattern.BOOTING)
-    visible = visible_troubles(state)
-    codes = [trouble.blinks for trouble in visible if trouble.severity is Severity.FAULT]
-    if codes:
-        return Show(Pattern.FAULT, min(codes))
-    if any(trouble.severity is Severity.WARN for trouble in visible):
-        return Show(Pattern.DEGRADED)
-    return Show(Pattern.RUNNING if state.booted else Pattern.BOOTING)
+def health_of(state: State) -> Health:
+    """What is known now of what an update is judged by."""
+    mesh = state.mesh or Mesh(answers=False, works=False)
+    return Health(viscript=state.keeping.answered, node=mesh.answers, mesh=mesh.works)
 
 
-def visible_troubles(state: State) -> list[Trouble]:
-    """The troubles that have lasted long enough and are not explained by another one."""
-    codes = {noticed.trouble.code for noticed in state.troubles}
-    return [
-        noticed.trouble
-        for noticed in state.troubles
-        if state.now_s >= noticed.since_s + noticed.trouble.visible_after_s and noticed.trouble.depends_on not in codes
-    ]
+def _judge(state: State) -> Decision:
+    """Mark the slot good, once, or have it rolled back."""
+    if not state.started or state.shutting_down:
+        return state, []
+    health, before = health_of(state), state.trial
+    state = replace(state, trial=judge(before, state.boot, health, state.now_s))
+    verdict = state.trial.verdict
+    if verdict is Verdict.FAILED and (before.verdict is not verdict or state.now_s >= before.retry_s):
+        state = replace(state, trial=replace(state.trial, retry_s=math.inf))
+        why = why_failed(health, state.boot or Boot())
+        said = Report(f"the update has failed its trial, rolling back: {why}", bad=True)
+        trouble = Trouble(
+            "trial-failed", "the update failed its trial", Severity.WARN, why, pattern=Pattern.ROLLED_BACK
+        )
+        state, _ = notice(state, "trial", trouble)
+        return state, [said, StartUnit(Unit.ROLL_BACK)]
+    known = state.boot is not None or state.now_s >= state.booted_s + BOOT_NOTE_S
+    untried = verdict is Verdict.NONE and state.booted and known
+    if state.marked or not (untried or verdict is Verdict.GOOD):
+        return state, []
+    told = [Report("the update is good: it has passed its trial")] if verdict is Verdict.GOOD else []
+    return replace(state, marked=True), [*told, MarkGood()]
+
+
+def _arm(state: State) -> Decision:
+    """The watchdog is armed once the system is up; or when it never will be, so that it resets the board."""
+    if state.armed or not (state.booted or state.now_s >= state.silent_since_s + START_GRACE_S * 2):
+        return state, []
+    return replace(state, armed=True), [ArmWatchdog()]
 
 
 def _on_started(state: State, event: Started) -> Decision:
-    checks = tuple(CheckState(name, event.at_s) for name in CHECK_NAMES)
-    keeping = Keeping(grace_until_s=event.at_s + START_GRACE_S)
-    return State(now_s=event.at_s, started_s=event.at_s, checks=checks, keeping=keeping), [StartViscript()]
-
-
-def _on_time(state: State, event: TimePassed) -> Decision:
-    return _on_button(state, event)
+    checks = tuple(CheckState(name, event.at_s) for name in CHECKS)
+    kept = Keeping(grace_until_s=event.at_s + START_GRACE_S)
+    at_s = event.at_s
+    state = State(now_s=at_s, started=True, started_s=at_s, silent_since_s=at_s, checks=checks, keeping=kept)
+    return state, [StartViscript()]
 
 
 def _on_button(state: State, event: ButtonPressed | ButtonReleased | TimePassed) -> Decision:
@@ -120,70 +138,99 @@ def _on_button(state: State, event: ButtonPressed | ButtonReleased | TimePassed)
     if button == state.button:
         return state, []
     state = replace(state, button=button)
-    state, effects = _notice(state, "button", STUCK) if act is Act.STUCK else (state, [])
+    state, effects = notice(state, "button", STUCK) if act is Act.STUCK else (state, [])
     if isinstance(event, ButtonReleased):
-        state, over = _clear(state, "button")
+        state, over = clear(state, "button")
         effects += over
-    if act in (None, Act.STUCK) or state.shutting_down:
+    if act is None or act is Act.STUCK:
         return state, effects
-    if act is Act.SHORT:
-        return replace(state, identify_until_s=event.at_s + IDENTIFY_S), [
-            *effects,
-            Report("button: short press, identifying"),
-        ]
-    return replace(state, shutting_down=True), [
-        *effects,
-        Report("button: double press, powering off"),
-        PowerOff(),
-    ]
-
-
-def _on_passed(state: State, event: CheckPassed) -> Decision:
-    state, effects = _clear(state, event.check)
-    state = _answer(state, event.check, failed=False, due_s=event.at_s + CHECK_CALM_S)
-    if event.check != VISCRIPT:
-        return state, effects
-    state, more = _heard_viscript(state, event.at_s)
+    state, more = carry(state, act)
     return state, effects + more
 
 
-def _heard_viscript(state: State, at_s: float) -> Decision:
-    """viscript answered: the first time means that the slot is good."""
+def _on_asked(state: State, event: Asked) -> Decision:
+    return carry(state, event.act)
+
+
+def _on_said(state: State, event: Said) -> Decision:
+    saying = event.saying
+    report = Report(f"{saying.source} says {saying.state}" + (f": {saying.text}" if saying.text else ""))
+    if saying.state in ("confirmed", "refused"):
+        pattern = Pattern.CONFIRMED if saying.state == "confirmed" else Pattern.REFUSED
+        return replace(state, flash=Flash(pattern, event.at_s + FLASH_S)), [report]
+    before = next((other for other in state.sayings if other.line == saying.line), None)
+    others = tuple(other for other in state.sayings if other.line != saying.line)
+    is_news = before is None or before.state != saying.state
+    return replace(state, sayings=(*others, saying)), [report] if is_news else []
+
+
+def _on_followed(state: State, event: Followed) -> Decision:
+    return replace(state, followers=tuple({**dict.fromkeys(state.followers), event.line: None})), []
+
+
+def _on_line_closed(state: State, event: LineClosed) -> Decision:
+    sayings = tuple(saying for saying in state.sayings if saying.line != event.line)
+    followers = tuple(line for line in state.followers if line != event.line)
+    return replace(state, sayings=sayings, followers=followers), []
+
+
+def _on_passed(state: State, event: CheckPassed) -> Decision:
+    state, effects = clear(state, event.check)
+    state = answered(state, event.check, failed=False)
+    state, facts = _learn(state, event.fact)
+    if event.check != VISCRIPT:
+        return state, effects + facts
+    state, more = _heard_viscript(state)
+    return state, effects + more
+
+
+def _heard_viscript(state: State) -> Decision:
     effects: list[Effect] = [FlashActivity()]
     if not state.booted:
-        effects += [
-            Report(f"viscript answers, {at_s - state.started_s:.1f} s after the supervisor's start"),
-            MarkGood(),
-        ]
-    return replace(state, booted=True, keeping=Keeping(answered=True)), effects
+        after_s = state.now_s - state.started_s
+        effects.append(Report(f"viscript answers, {after_s:.1f} s after the supervisor's start"))
+        state = replace(state, booted=True, booted_s=state.now_s)
+    return replace(state, keeping=Keeping(answered=True), silent_since_s=math.inf), effects
 
 
 def _on_failed(state: State, event: CheckFailed) -> Decision:
-    state, effects = _notice(state, event.check, event.trouble)
-    if event.trouble.code == TROUBLED:
+    state, effects = notice(state, event.check, event.trouble)
+    state, facts = _learn(state, event.fact)
+    effects += facts
+    if event.trouble.code == keeping.TROUBLED:
         # Its owner's to mend: neither a restart nor an older system would cure it.
-        state = _answer(state, event.check, failed=False, due_s=event.at_s + CHECK_CALM_S)
-        state, more = _heard_viscript(state, event.at_s)
+        state = answered(state, event.check, failed=False)
+        state, more = _heard_viscript(state)
         return state, effects + more
-    state = _answer(state, event.check, failed=True, due_s=event.at_s + CHECK_EAGER_S)
+    state = answered(state, event.check, failed=True)
     if event.check != VISCRIPT or state.shutting_down:
         return state, effects
-    state, restart = _keep_viscript(state, event)
+    state = replace(state, silent_since_s=min(state.silent_since_s, state.now_s))
+    state, restart = keeping.keep_viscript(state, event)
     return state, effects + restart
 
 
-def _keep_viscript(state: State, event: CheckFailed) -> Decision:
-    """A hung viscript is restarted after some failures; a dead one is systemd's, and only after long ours."""
-    keeping, at_s = state.keeping, event.at_s
-    if keeping.answered and event.trouble.code != HUNG:
-        keeping = replace(keeping, answered=False, grace_until_s=at_s + START_GRACE_S)
-    failed = next(check.failed for check in state.checks if check.name == VISCRIPT)
-    patient = not keeping.answered and at_s < keeping.grace_until_s
-    if failed < FAILURES_TO_RESTART or patient or at_s < keeping.not_before_s:
-        return replace(state, keeping=keeping), []
-    backoff_s = min(BACKOFF_FIRST_S * 2**keeping.restarts, BACKOFF_MOST_S)
-    keeping = Keeping(grace_until_s=at_s + START_GRACE_S, not_before_s=at_s + backoff_s, restarts=keeping.restarts + 1)
-    return replace(state, keeping=keeping), [RestartViscript(event.trouble.text)]
+def _learn(state: State, fact: Fact | None) -> Decision:
+    """A fact that a check brought."""
+    match fact:
+        case Claim(is_claimed):
+            return replace(state, claimed=is_claimed), []
+        case Boot():
+            return replace(state, boot=fact), []
+        case Mesh():
+            state = replace(state, mesh=fact, mesh_worked=state.mesh_worked or fact.works)
+            if fact.works or not state.mesh_worked or not fact.answers:
+                return clear(state, "mesh-lost")
+            text, late_s = fact.text, MESH_LOST_S
+            lost = Trouble("mesh-lost", "the mesh works no more", Severity.WARN, text, visible_after_s=late_s)
+            return notice(state, "mesh-lost", lost)
+        case _:
+            return state, []
+
+
+def _on_shutdown(state: State, event: ShutdownBegan) -> Decision:
+    since_s = min(state.shutting_down_since_s, event.at_s)
+    return replace(state, shutting_down=True, shutting_down_since_s=since_s), [Report("the system goes down")]
 
 
 def _on_button_lost(state: State, event: ButtonLost) -> Decision:
@@ -192,61 +239,35 @@ def _on_button_lost(state: State, event: ButtonLost) -> Decision:
 
 def _on_action_failed(state: State, event: ActionFailed) -> Decision:
     """A power-off that failed leaves the board at work, a start that failed is soon tried again."""
+    refused = Flash(Pattern.REFUSED, event.at_s + FLASH_S)
     match event.action:
         case PowerOff():
-            state = replace(state, shutting_down=False)
+            state = replace(state, shutting_down=False, shutting_down_since_s=math.inf)
             return state, [Report(f"still running, press twice to try again: {event.text}", bad=True)]
         case StartViscript() | RestartViscript():
-            soon_s = min(state.keeping.grace_until_s, event.at_s + RETRY_START_S)
+            soon_s = min(state.keeping.grace_until_s, event.at_s + keeping.RETRY_START_S)
             state = replace(state, keeping=replace(state.keeping, grace_until_s=soon_s))
+        case StartUnit(Unit.ROLL_BACK):
+            state = replace(state, trial=replace(state.trial, retry_s=event.at_s + RETRY_S))
+        case StartUnit(Unit.FACTORY_RESET):
+            state = replace(state, resetting_until_s=0.0, flash=refused)
+        case StartUnit(Unit.PAIRING):
+            state = replace(state, flash=refused)
     return state, [Report(event.text, bad=True)]
-
-
-def _run_due_checks(state: State) -> Decision:
-    """Start every check that is due; none once the system goes down."""
-    due = [check for check in state.checks if not check.running and state.now_s >= check.due_s]
-    if not due or state.shutting_down:
-        return state, []
-    checks = tuple(replace(check, running=True) if check in due else check for check in state.checks)
-    return replace(state, checks=checks), [RunCheck(check.name) for check in due]
-
-
-def _answer(state: State, name: str, *, failed: bool, due_s: float) -> State:
-    checks = tuple(
-        replace(check, running=False, due_s=due_s, failed=check.failed + 1 if failed else 0)
-        if check.name == name
-        else check
-        for check in state.checks
-    )
-    return replace(state, checks=checks)
-
-
-def _notice(state: State, source: str, trouble: Trouble) -> Decision:
-    """Remember `trouble` as the one of `source`; report it only when it is new."""
-    old = next((noticed for noticed in state.troubles if noticed.source == source), None)
-    if old is not None and old.trouble.code == trouble.code:
-        return state, []
-    since_s = old.since_s if old is not None else state.now_s
-    others = tuple(noticed for noticed in state.troubles if noticed.source != source)
-    report = Report(f"{trouble.title}: {trouble.text}", bad=True)
-    return replace(state, troubles=(*others, Noticed(source, trouble, since_s))), [report]
-
-
-def _clear(state: State, source: str) -> Decision:
-    gone = [noticed for noticed in state.troubles if noticed.source == source]
-    if not gone:
-        return state, []
-    others = tuple(noticed for noticed in state.troubles if noticed.source != source)
-    return replace(state, troubles=others), [Report(f"over: {noticed.trouble.title}") for noticed in gone]
 
 
 _HANDLERS: dict[type, Callable[[State, Any], Decision]] = {
     Started: _on_started,
-    TimePassed: _on_time,
+    TimePassed: _on_button,
     ButtonPressed: _on_button,
     ButtonReleased: _on_button,
     ButtonLost: _on_button_lost,
+    Asked: _on_asked,
+    Said: _on_said,
+    Followed: _on_followed,
+    LineClosed: _on_line_closed,
     CheckPassed: _on_passed,
     CheckFailed: _on_failed,
     ActionFailed: _on_action_failed,
+    ShutdownBegan: _on_shutdown,
 }

@@ -63,7 +63,7 @@ class BoardLine:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(ANSWER_WITHIN_S)
         try:
-            self._socket.connect(str(path))
+            _connect(self._socket, path)
         except OSError as error:
             self._socket.close()
             raise self._away(error.strerror or str(error)) from None
@@ -147,6 +147,18 @@ class BoardLine:
 
     def _away(self, why: str) -> BoardAwayError:
         return BoardAwayError(f"cannot ask the board's supervisor at '{self._path}': {why}")
+
+
+def _connect(door: socket.socket, path: Path) -> None:
+    """A UNIX socket whose queue is full says so at once, whatever the time-out."""
+    end_s = time.monotonic() + ANSWER_WITHIN_S
+    while True:
+        try:
+            return door.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(0.05)
 
 
 def ask_status(path: Path = SOCKET) -> Status:

@@ -1,7 +1,8 @@
 """The commands of a person: what boards there are, and whether an override file is right."""
 
 import json
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -9,9 +10,11 @@ import msgspec
 
 from skywire_board.boards import BOARDS_PATH, Board, find_board, read_boards, read_compatible
 from skywire_board.config import CONFIG_PATH, read_config
-from skywire_board.patterns import PROGRAMS
+from skywire_board.patterns import CAUSES, PROGRAMS
+from skywire_board.presses import BUTTON
 
 TREE_BOARDS = Path(__file__).parent.parent / "image" / "boards"
+WIDTH, NAME, LOOK = 80, 16, 31
 FOLDER = BOARDS_PATH if BOARDS_PATH.is_dir() else TREE_BOARDS
 
 
@@ -68,15 +71,36 @@ def _row(board: Board, star: str) -> tuple[str, ...]:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def patterns(*, as_json: bool) -> None:
-    """List what the status light can say."""
+    """List what the status light can say, its faults, and what the button does."""
     rows = [(pattern.value, program.look, program.text) for pattern, program in PROGRAMS.items()]
+    faults = [(cause.blinks, cause.title, cause.text) for cause in CAUSES]
+    presses = [(act.value, how, text) for act, (how, text) in BUTTON.items()]
     if as_json:
-        keys = ("pattern", "look", "text")
-        click.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+        tables = {
+            "patterns": _named(rows, "pattern", "look", "text"),
+            "faults": _named(faults, "blinks", "title", "text"),
+            "button": _named(presses, "act", "how", "text"),
+        }
+        click.echo(json.dumps(tables, indent=2, ensure_ascii=False))
         return
-    click.echo(f"{'pattern':<15}{'status light':<38}means")
-    for name, look, text in rows:
-        click.echo(f"{name:<15}{look:<38}{text}")
+    _print_table(("light", "looks", "means"), [(name.replace("_", " "), look, text) for name, look, text in rows])
+    _print_table(("fault", "cause", "do"), [(f"{blinks} flashes", title, text) for blinks, title, text in faults])
+    _print_table(("button", "", "does"), [(how, "", text) for _, how, text in presses])
+
+
+def _named(rows: Sequence[tuple[object, ...]], *keys: str) -> list[dict[str, object]]:
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def _print_table(head: tuple[str, str, str], rows: Sequence[tuple[str, str, str]]) -> None:
+    """Three columns in 80; what the third has too much goes on below."""
+    last = WIDTH - NAME - LOOK
+    for name, look, text in (head, *rows):
+        lines = textwrap.wrap(text, last) or [""]
+        click.echo(f"{f'{name:<{NAME}}{look}':<{NAME + LOOK}}{lines[0]}".rstrip())
+        for line in lines[1:]:
+            click.echo(" " * (NAME + LOOK) + line)
+    click.echo()
 
 
 @cli.command(name="check-config")

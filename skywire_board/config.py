@@ -1,7 +1,7 @@
 """Overrides of a board file by the owner: another pin, another polarity, no light. Optional, strict, small.
 
     gpio: {status_led: 5, activity_led: none, button: 6, leds_active_low: true, button_active_low: false,
-    button_pull: none} onboard_led: [PWR]
+    button_pull: none} onboard_led: [PWR] watchdog: false
 
 `none` takes a light or the button away. Errors name file, line, key and what was expected.
 """
@@ -49,8 +49,10 @@ def parse_config(board: Board, text: str, source: str) -> Board:
             changes["gpio"] = _gpio(board.gpio, node, source)
         elif key == "onboard_led":
             changes["onboard_led"] = _names(node, source)
+        elif key == "watchdog":
+            changes["watchdog"] = _flag(key, node, source)
         else:
-            raise _wrong(node, source, key, "one of the keys gpio, onboard_led")
+            raise _wrong(node, source, key, "one of the keys gpio, onboard_led, watchdog")
     return msgspec.structs.replace(board, **changes)
 
 
@@ -77,14 +79,18 @@ def _gpio_value(key: str, node: Any, source: str) -> Any:
             return int(word)
         raise _wrong(node, source, f"gpio.{key}", "a line number or none")
     if key in FLAG_KEYS:
-        if word in ("true", "false"):
-            return word == "true"
-        raise _wrong(node, source, f"gpio.{key}", "true or false")
+        return _flag(f"gpio.{key}", node, source)
     if key == "button_pull" and word not in PULLS:
         raise _wrong(node, source, f"gpio.{key}", f"one of {', '.join(PULLS)}")
     if not word:
         raise _wrong(node, source, f"gpio.{key}", "a word")
     return word
+
+
+def _flag(key: str, node: Any, source: str) -> bool:
+    if node.value not in ("true", "false"):
+        raise _wrong(node, source, key, "true or false")
+    return bool(node.value == "true")
 
 
 def _names(node: Any, source: str) -> list[str]:

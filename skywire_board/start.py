@@ -18,7 +18,7 @@ from skywire_board.config import CONFIG_PATH, read_config
 from skywire_board.errors import BoardFileError, PinError
 
 if TYPE_CHECKING:
-    from skywire_board.loop import Supervisor
+    from skywire_board.loop import Check, Supervisor
     from skywire_board.outputs.pins import Pins
 
 log = logging.getLogger("skywire_board")
@@ -37,6 +37,11 @@ class Options:
     config: Path = CONFIG_PATH
     socket: Path = Path("/run/viscript/api.sock")
     data_fault: Path = Path("/run/skywire/data-fault")
+    run: Path = Path("/run/skywire")
+    state: Path = Path("/var/lib/skywire-board")
+    root: Path = Path("/")
+    board_socket: Path = Path("/run/skywire/board/board.sock")
+    watchdog: Path = Path("/dev/watchdog0")
     systemctl: str = "systemctl"
 
 
@@ -69,18 +74,41 @@ def run(options: Options) -> None:
 
     import asyncio  # noqa: PLC0415  # see the module's docstring
 
-    from skywire_board.checks.data import check_data  # noqa: PLC0415
-    from skywire_board.checks.viscript import check_viscript  # noqa: PLC0415
-    from skywire_board.loop import supervise  # noqa: PLC0415
+    from skywire_board.loop import Doors, supervise  # noqa: PLC0415
     from skywire_board.outputs.units import systemctl  # noqa: PLC0415
+    from skywire_board.outputs.watchdog import Watchdog, WatchdogDevice  # noqa: PLC0415
 
     log.info("board: %s (ready in %.1f s)", board.name, time.monotonic() - begun_s)
-    checks = {
-        "viscript": partial(check_viscript, options.socket),
-        "data": partial(check_data, options.data_fault),
-    }
     door = partial(systemctl, program=options.systemctl)
-    asyncio.run(supervise(checks, door, partial(connect, board, pins)))
+    watchdog = (lambda: Watchdog(WatchdogDevice(options.watchdog))) if board.watchdog else None
+    doors = Doors(make_checks(options), door, board.name, options.board_socket, watchdog)
+    asyncio.run(supervise(doors, partial(connect, board, pins)))
+
+
+def make_checks(options: Options) -> "dict[str, Check]":
+    """Every check of `checking.CHECKS`, with its places."""
+    from skywire_board.checks.booted import check_boot  # noqa: PLC0415
+    from skywire_board.checks.card import check_card  # noqa: PLC0415
+    from skywire_board.checks.claimed import check_claim  # noqa: PLC0415
+    from skywire_board.checks.clock import ClockCheck  # noqa: PLC0415
+    from skywire_board.checks.data import check_data, check_setup  # noqa: PLC0415
+    from skywire_board.checks.mesh import check_mesh  # noqa: PLC0415
+    from skywire_board.checks.power import check_heat, check_power  # noqa: PLC0415
+    from skywire_board.checks.viscript import check_viscript  # noqa: PLC0415
+
+    run = options.run
+    return {
+        "boot": partial(check_boot, run / "boot.json"),
+        "card": partial(check_card, options.root),
+        "claim": partial(check_claim, run / "claimed"),
+        "data": partial(check_data, options.data_fault),
+        "heat": partial(check_heat, options.root),
+        "mesh": partial(check_mesh, run / "node.sock"),
+        "power": partial(check_power, options.root),
+        "setup": partial(check_setup, run / "setup-fault"),
+        "time": ClockCheck(options.state, options.root),
+        "viscript": partial(check_viscript, options.socket),
+    }
 
 
 async def connect(board: Board, pins: "Pins | None", supervisor: "Supervisor") -> None:
@@ -115,9 +143,9 @@ async def _connect_pins(board: Board, pins: "Pins | None", supervisor: "Supervis
     for lamp, light in ((supervisor.status, pins.status), (supervisor.activity, pins.activity)):
         if light is not None:
             lamp.add(light)
-    if pins.is_pressed is None:
+    if pins.button is None:
         return
-    sampler = ButtonSampler(pins.is_pressed, supervisor.post_from_thread)
+    sampler = ButtonSampler(pins.button, supervisor.post_from_thread)
     sampler.start()
     try:
         await supervisor.stopped.wait()

@@ -1,20 +1,35 @@
-"""Is the data partition there and sound? The early set-up says so by leaving a file with the reason."""
+"""Faults that the early set-up leaves as a file with the reason: no data partition, a wrong skywire.yaml."""
 
 from pathlib import Path
 
 from skywire_board.model import Severity, Trouble
+from skywire_board.patterns import cause_of
 
-FAULT_FILE = Path("/run/skywire/data-fault")
-BLINKS = 3
+DATA_FAULT = Path("/run/skywire/data-fault")
+SETUP_FAULT = Path("/run/skywire/setup-fault")
 
 
-async def check_data(path: Path = FAULT_FILE) -> Trouble | None:
+def check_data(path: Path = DATA_FAULT) -> Trouble | None:
     """None when the file is absent; else the trouble with the first line of the file."""
+    why = _reason(path)
+    return _fault("data-fault", f"running in RAM, nothing is kept: {why}") if why else None
+
+
+def check_setup(path: Path = SETUP_FAULT) -> Trouble | None:
+    """None when the file is absent; else the trouble with the first line of the file."""
+    why = _reason(path)
+    return _fault("setup-fault", f"the settings before hold: {why}") if why else None
+
+
+def _reason(path: Path) -> str:
     try:
-        why = path.read_text(errors="replace").strip().partition("\n")[0]  # noqa: ASYNC240  # short, in RAM
+        return path.read_text(errors="replace").strip().partition("\n")[0] or "no reason given"
     except FileNotFoundError:
-        return None
+        return ""
     except OSError as error:
-        why = str(error)
-    text = f"running in RAM, nothing is kept: {why or 'no reason given'}"
-    return Trouble("data-fault", "no data partition", Severity.FAULT, text, blinks=BLINKS)
+        return str(error)
+
+
+def _fault(code: str, text: str) -> Trouble:
+    cause = cause_of(code)
+    return Trouble(code, cause.title, Severity.FAULT, text, blinks=cause.blinks)

@@ -9,6 +9,7 @@ import asyncio
 import json
 from pathlib import Path
 
+from skywire_board.checks.line import ask_line
 from skywire_board.model import Severity, Trouble
 
 SOCKET = Path("/run/viscript/api.sock")
@@ -26,7 +27,7 @@ async def check_viscript(path: Path = SOCKET, deadline_s: float = DEADLINE_S) ->
     """None when it answers and is well; else viscript-absent, viscript-hung, or viscript-troubled."""
     try:
         async with asyncio.timeout(deadline_s):
-            answer = await _ask(path)
+            answer = await ask_line(path, REQUEST)
     except TimeoutError:
         return _trouble("viscript-hung", f"no answer within {deadline_s:.0f} s")
     except OSError as error:
@@ -42,15 +43,3 @@ async def check_viscript(path: Path = SOCKET, deadline_s: float = DEADLINE_S) ->
     if words:
         return Trouble("viscript-troubled", "viscript is in trouble", Severity.WARN, str(words))
     return None
-
-
-async def _ask(path: Path) -> bytes:
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    try:
-        writer.write(REQUEST)
-        answer = await reader.readline()
-    finally:
-        writer.close()
-    if not answer:
-        raise ConnectionResetError(104, "the connection was closed without an answer")
-    return answer

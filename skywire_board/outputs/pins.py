@@ -1,5 +1,6 @@
 """The door to gpiozero: lights and button of a board as gpiozero devices on a given pin factory."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,19 +9,23 @@ from gpiozero import LED, InputDevice
 from gpiozero.exc import GPIOZeroError
 
 from skywire_board.boards import Gpio
+from skywire_board.inputs.button import Line
 from skywire_board.outputs.lights import GpioLight, Light
+
+PROOF_S = 0.02
+TURNED = {"up": "down", "down": "up"}
 
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What is wired: the lights, and a function that tells whether the button is pressed.
+    """What is wired: the lights, and the button's line.
 
     `missing` tells of each line that is wanted and cannot be had; the others work without it.
     """
 
     status: Light | None = None
     activity: Light | None = None
-    is_pressed: Callable[[], bool] | None = None
+    button: Line | None = None
     missing: tuple[str, ...] = ()
 
 
@@ -29,7 +34,7 @@ def wire(gpio: Gpio, factory: Any) -> Pins:
     wanted: list[tuple[str, int | None, Callable[[int], Any]]] = [
         ("status", gpio.status_led, lambda pin: _led(gpio, pin, factory, lit=True)),
         ("activity", gpio.activity_led, lambda pin: _led(gpio, pin, factory, lit=False)),
-        ("is_pressed", gpio.button, lambda pin: _button(gpio, pin, factory)),
+        ("button", gpio.button, lambda pin: _button(gpio, pin, factory)),
     ]
     got: dict[str, Any] = {}
     missing = []
@@ -48,14 +53,47 @@ def _led(gpio: Gpio, pin: int, factory: Any, *, lit: bool) -> Light:
     return GpioLight(LED(pin, active_high=active_high, initial_value=lit, pin_factory=factory))
 
 
-def _button(gpio: Gpio, pin: int, factory: Any) -> Callable[[], bool]:
-    """A plain input, to be sampled: gpiozero's Button wants edges and threads."""
+def _button(gpio: Gpio, pin: int, factory: Any) -> Line:
+    """A plain input: gpiozero's Button wants edges and threads."""
     active_state = not gpio.button_active_low
     device = InputDevice(pin, pull_up=None, active_state=active_state, pin_factory=factory)
     if gpio.button_pull != "none":
         device.pin.pull = gpio.button_pull
+    return GpioButton(device, active_state=active_state)
 
-    def is_pressed() -> bool:
-        return bool(device.value)
 
-    return is_pressed
+class GpioButton:
+    """The line of a gpiozero input, whose pin tells of edges where it can."""
+
+    def __init__(self, device: Any, *, active_state: bool) -> None:
+        self._device, self._pin, self._active_state = device, device.pin, active_state
+        self._level: Callable[[], bool] = getattr(self._pin, "level", lambda: bool(self._pin.state))
+        self._notes_edges = hasattr(self._pin, "watch_edges") and self._pin.watch_edges()
+        self.has_edges = self._notes_edges and self._edges_come()
+
+    def is_pressed(self) -> bool:
+        """Whether it is, by the line's level now."""
+        return self._level() is self._active_state
+
+    def wait(self, most_s: float) -> bool:
+        """Sleeps, until an edge is noted where any are."""
+        if self._notes_edges:
+            return bool(self._pin.wait_edge(most_s))
+        time.sleep(most_s)
+        return False
+
+    def _edges_come(self) -> bool:
+        """Tried with the pull: turned round for a moment it moves a line that nobody holds. Not so where the line has
+        a resistor of its own, or the chip no pulls: then the first press will tell.
+        """
+        pull = self._pin.pull
+        if pull not in TURNED or self.is_pressed():
+            return False
+        try:
+            self._pin.pull = TURNED[pull]
+            came = self._pin.wait_edge(PROOF_S)
+        finally:
+            self._pin.pull = pull
+        while self._pin.wait_edge(PROOF_S):
+            pass
+        return bool(came)

@@ -3,16 +3,27 @@
 import asyncio
 
 from skywire_board.errors import BoardError
+from skywire_board.model import Action, MarkGood, PowerOff, RestartViscript, StartUnit, StartViscript
 
 VISCRIPT_UNIT = "viscript.service"
 MARK_GOOD_UNIT = "skywire-mark-good.service"
 SYSTEMCTL = "systemctl"
 DEADLINE_S = 30.0
 
-START_VISCRIPT = ("start", "--no-block", VISCRIPT_UNIT)
-RESTART_VISCRIPT = ("restart", "--no-block", VISCRIPT_UNIT)
-MARK_GOOD = ("start", "--no-block", MARK_GOOD_UNIT)
-POWER_OFF = ("poweroff",)
+
+def words_of(action: Action) -> tuple[str, ...]:
+    """What systemctl is asked with. Nothing waits for a unit to be there."""
+    match action:
+        case PowerOff():
+            return ("poweroff",)
+        case RestartViscript():
+            return ("restart", "--no-block", VISCRIPT_UNIT)
+        case StartViscript():
+            return ("start", "--no-block", VISCRIPT_UNIT)
+        case MarkGood():
+            return ("start", "--no-block", MARK_GOOD_UNIT)
+        case StartUnit(unit):
+            return ("start", "--no-block", unit.value)
 
 
 async def systemctl(words: tuple[str, ...], program: str = SYSTEMCTL, deadline_s: float = DEADLINE_S) -> None:

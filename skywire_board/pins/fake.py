@@ -54,11 +54,15 @@ class _Line:
 
 
 class FakeChip:
-    """A chip of `lines` lines labelled `label`. `lit` are lines that a boot loader left driven high."""
+    """A chip of `lines` lines labelled `label`. `lit` are lines that a boot loader left driven high. Without `edges` it
+    has no interrupts; `mute` has them and never raises one, as QEMU's Raspberry Pi, which knows no pulls either.
+    """
 
-    def __init__(self, label: str = "fake", lines: int = 54, *, edges: bool = True, lit: Iterable[int] = ()) -> None:
+    def __init__(
+        self, label: str = "fake", lines: int = 54, *, edges: bool = True, mute: bool = False, lit: Iterable[int] = ()
+    ) -> None:
         self._info = FakeInfo(label, lines)
-        self._edges = edges
+        self._edges, self.mute = edges, mute
         self._closed = False
         self._lines = [_Line(LineSettings(direction=Direction.INPUT)) for _ in range(lines)]
         for offset in lit:
@@ -135,7 +139,10 @@ class FakeChip:
             line.driven = bool(settings.output_value) and settings.direction is Direction.OUTPUT
         if settings.bias is Bias.AS_IS:
             settings = replace(settings, bias=line.settings.bias)
+        before, was_input = line.level(), line.settings.direction is Direction.INPUT
         line.settings = replace(settings)
+        if line.holder is not None and was_input and not self.mute and line.level() != before:
+            line.holder.happened(rising=line.level())
 
 
 @dataclass(frozen=True)
@@ -201,7 +208,7 @@ class FakeRequest:
 
     def happened(self, *, rising: bool) -> None:
         """The world moved the line: an event, if this edge is watched."""
-        wanted = self._held(self._offset).settings.edge_detection
+        wanted = Edge.NONE if self._chip.mute else self._held(self._offset).settings.edge_detection
         if wanted is Edge.BOTH or wanted is (Edge.RISING if rising else Edge.FALLING):
             kind = FakeEdge.Type.RISING_EDGE if rising else FakeEdge.Type.FALLING_EDGE
             self._events.append(FakeEdge(kind, monotonic_ns()))

@@ -5,6 +5,7 @@ it changes hands. Values are physical (active-low is gpiozero's business). No PW
 one would burn its CPU.
 """
 
+import select
 from datetime import timedelta
 from errno import EBUSY
 from time import monotonic
@@ -83,6 +84,7 @@ class GpiodPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
         self._settings = LineSettings()
         self._pull = "floating"
         self._edges = "both"
+        self._poll = select.poll()
         try:
             self._request = factory.chip.request_lines({self._number: self._settings}, consumer=CONSUMER)
         except OSError as error:
@@ -97,6 +99,27 @@ class GpiodPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
         self.when_changed = None
         self._request.release()
         self._factory._pins.pop(self._number, None)
+
+    def watch_edges(self) -> bool:
+        """Have the kernel note each edge, for `wait_edge`; False where the chip has no interrupts."""
+        try:
+            self._set(edge_detection=Edge.BOTH)
+        except OSError:
+            return False
+        self._poll = select.poll()
+        self._poll.register(self._request.fd, select.POLLIN)
+        return True
+
+    def wait_edge(self, most_s: float) -> bool:
+        """Sleeps until an edge is noted, at most that long; then none is waiting any more."""
+        if not self._poll.poll(most_s * 1000):
+            return False
+        self._request.read_edge_events()
+        return True
+
+    def level(self) -> bool:
+        """The physical level, without gpiozero's many layers: this is asked often."""
+        return self._request.get_value(self._number) is Value.ACTIVE
 
     def output_with_state(self, state: bool) -> None:
         """Drive the line at `state` in one step, without a moment at the other level."""

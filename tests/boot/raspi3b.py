@@ -6,7 +6,7 @@ from image.emulator.board import Board
 from image.recipe import read_recipe
 from tests.boot import guest_pins, light_rows
 from tests.boot.card import fat_digest, open_card
-from tests.boot.recovery import wait_pattern
+from tests.boot.recovery import wait_named
 from tests.boot.rows import Table
 
 BOOT_DEADLINE_S = 1500
@@ -31,9 +31,10 @@ def prove_raspi3b(image: Path, scratch: Path, table: Table) -> None:
             "Viscript" in said,
         )
         table.add(f"within {aim:.0f} s", f"{seconds:.0f} s", seconds <= aim, aim=True)
+        light_rows.time_rows(board, table)
         load_row(board, table)
         guest_pins.own_chip_rows(board, table, board.gpio.chip)
-        wait_pattern(board, light_rows.RUNNING_S, 180)
+        wait_named(board, ("online",), 180)
         light_rows.press_rows(board, table)
         light_rows.power_off_rows(board, table, scratch, fat_before)
 
@@ -42,7 +43,7 @@ def load_row(board: Board, table: Table) -> None:
     """Processor time of the supervisor while nothing happens, by the kernel's own account of its unit."""
     ask = "systemctl show -P CPUUsageNSec skywire-board; cut -d' ' -f1 /proc/uptime"
     used, at = (float(word) for word in board.ssh(ask, user="admin").stdout.split())
-    light_rows.running_rows(board, table)
+    light_rows.online_rows(board, table)
     used_after, at_after = (float(word) for word in board.ssh(ask, user="admin").stdout.split())
     share = (used_after - used) / 1e7 / (at_after - at)
     seen = f"{share:.2f} % of one core over {at_after - at:.0f} s (emulated: a real Pi 3 is faster)"

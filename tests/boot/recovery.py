@@ -4,7 +4,7 @@ import time
 from functools import partial
 
 from image.emulator.board import Board
-from tests.boot.lights import codes, is_period, periods
+from tests.boot.lights import codes, name_pattern
 from tests.boot.rows import Table, wait_for
 from tests.boot.transcript import app_pid
 
@@ -46,14 +46,14 @@ def _kill(board: Board, table: Table, app: int, unit: str, answers: str) -> tupl
     return seen, 0 != after != before and same and answered and end - start <= FAILURE_S
 
 
-def wait_pattern(board: Board, period_s: float, deadline_s: float) -> float | None:
-    """Seconds until the status light shows a period, looking at windows of three of them; None when it never does."""
+def wait_named(board: Board, names: tuple[str, ...], deadline_s: float) -> str:
+    """The pattern of `names` that the status light came to show, and when; empty when it never did."""
     begin = time.monotonic()
     while time.monotonic() - begin < deadline_s:
-        seen = [(at, status) for at, status, _ in board.watch_lights(3.5 * period_s)]
-        if is_period(periods(seen), period_s, count=2):
-            return time.monotonic() - begin
-    return None
+        seen = name_pattern([(at, status) for at, status, _ in board.watch_lights(10)])
+        if seen in names:
+            return f"{seen}, after {time.monotonic() - begin:.0f} s"
+    return ""
 
 
 def wait_code(board: Board, flashes: int, deadline_s: float) -> list[int]:

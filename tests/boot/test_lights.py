@@ -1,18 +1,6 @@
 """What is read from a light's samples: the same patterns that a board shows, made by hand."""
 
-import itertools
-
-from tests.boot.lights import Sample, codes, is_period, periods
-
-
-def play(steps: list[tuple[bool, float]], rounds: int) -> list[Sample]:
-    """Samples every 10 ms of a pattern of (lit, seconds)."""
-    samples, now = [], 0.0
-    for lit, length in itertools.chain.from_iterable([steps] * rounds):
-        for _ in range(round(length * 100)):
-            samples.append((now, lit))
-            now += 0.01
-    return samples
+from tests.boot.lights import codes, is_period, name_pattern, periods, play
 
 
 def test_a_code_is_counted_between_its_pauses() -> None:
@@ -30,3 +18,10 @@ def test_a_period_is_the_time_between_lightings() -> None:
     found = periods(play([(True, 1.8), (False, 0.2)], 12))
     assert is_period(found, 2.0)
     assert not is_period(found, 1.0)
+
+
+def test_a_pattern_is_named_once_it_was_seen_for_two_rounds() -> None:
+    winks = [(True, 1.8), (False, 0.2)]
+    assert name_pattern(play(winks, 4)) == "online"
+    assert name_pattern(play(winks, 2)) == ""
+    assert name_pattern(play([(True, 6.0), (False, 6.0)], 4)) == ""

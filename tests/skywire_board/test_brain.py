@@ -7,101 +7,61 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skywire_board.brain import (
-    BOOT_PATIENCE_S,
-    DATA,
-    FAILURES_TO_RESTART,
-    IDENTIFY_S,
-    START_GRACE_S,
-    VISCRIPT,
-    decide,
-    next_wake_s,
-)
+from skywire_board.acts import IDENTIFY_S
+from skywire_board.brain import BOOT_NOTE_S, decide, next_wake_s
+from skywire_board.checking import CHECKS, DATA, VISCRIPT
+from skywire_board.keeping import FAILURES_TO_RESTART, START_GRACE_S
 from skywire_board.model import (
+    Act,
     ActionFailed,
+    ArmWatchdog,
+    Asked,
     ButtonLost,
     ButtonPressed,
     ButtonReleased,
     CheckFailed,
     CheckPassed,
-    Effect,
     Event,
     FlashActivity,
+    LineClosed,
     MarkGood,
     Pattern,
     PowerOff,
     Report,
     RestartViscript,
     RunCheck,
-    Severity,
+    Said,
+    Saying,
     Show,
-    Started,
+    StartUnit,
     StartViscript,
-    State,
     TimePassed,
-    Trouble,
+    Unit,
 )
 from skywire_board.presses import DOUBLE_WINDOW_S
-
-ABSENT = Trouble("viscript-absent", "viscript does not answer", Severity.WARN, "refused", visible_after_s=3)
-HUNG = replace(ABSENT, code="viscript-hung", text="no answer")
-TROUBLED = Trouble("viscript-troubled", "viscript is in trouble", Severity.WARN, "config.yaml: no such key 'prot'")
-NO_DATA = Trouble("data-fault", "no data partition", Severity.FAULT, "gone", blinks=3)
-
-
-def tell(*events: Event, state: State | None = None) -> tuple[State, list[Effect]]:
-    """The state and all effects after `events`, from the start on."""
-    told: list[Effect] = []
-    if state is None:
-        state, told = decide(State(), Started(0.0))
-    for event in events:
-        state, effects = decide(state, event)
-        told += effects
-    return state, told
-
-
-def running() -> State:
-    """A board that is up, one second after the supervisor's start."""
-    return tell(CheckPassed(0.1, DATA), CheckPassed(1.0, VISCRIPT))[0]
-
-
-def shown(effects: list[Effect]) -> list[Pattern]:
-    """The patterns in the order they were shown."""
-    return [effect.pattern for effect in effects if isinstance(effect, Show)]
-
-
-def wait(state: State, until_s: float, trouble: Trouble | None = None) -> tuple[State, list[Effect]]:
-    """Let time pass until `until_s`, as the loop does; the checks answer at once, viscript with `trouble`."""
-    told: list[Effect] = []
-    while (at_s := next_wake_s(state)) <= until_s:
-        state, effects = decide(state, TimePassed(at_s))
-        told += effects
-        for effect in effects:
-            if isinstance(effect, RunCheck):
-                bad = trouble if effect.check == VISCRIPT else None
-                answer = CheckFailed(at_s, effect.check, bad) if bad else CheckPassed(at_s, effect.check)
-                state, more = decide(state, answer)
-                told += more
-    return state, told
+from skywire_board.showing import BOOT_PATIENCE_S
+from tests.skywire_board.stories import ABSENT, HUNG, KNOWN, NO_DATA, TROUBLED, online, shown, tell, wait
 
 
 def test_start_blinks_starts_viscript_and_checks() -> None:
     _, effects = tell()
-    assert effects == [StartViscript(), RunCheck(DATA), RunCheck(VISCRIPT), Show(Pattern.BOOTING)]
+    assert effects == [StartViscript(), *(RunCheck(name) for name in CHECKS), Show(Pattern.BOOTING)]
 
 
-def test_first_answer_means_running_and_good_once() -> None:
-    state, effects = tell(CheckPassed(0.1, DATA), CheckPassed(8.0, VISCRIPT))
-    assert effects[-1] == Show(Pattern.RUNNING)
+def test_first_answer_means_online_and_good_once() -> None:
+    state, effects = tell(*KNOWN, CheckPassed(8.0, VISCRIPT))
+    assert effects[-1] == Show(Pattern.ONLINE)
     assert effects.count(MarkGood()) == 1
+    assert effects.count(ArmWatchdog()) == 1
     _, more = wait(state, 100.0)
     assert MarkGood() not in more
-    assert more.count(FlashActivity()) == 9
+    assert ArmWatchdog() not in more
+    assert more.count(FlashActivity()) == 10
     assert shown(more) == []
 
 
 def test_booting_lasts_while_viscript_starts_then_degraded_and_a_restart() -> None:
-    state, _ = tell(CheckPassed(0.1, DATA), CheckFailed(0.1, VISCRIPT, ABSENT))
+    state, _ = tell(*KNOWN, CheckFailed(0.1, VISCRIPT, ABSENT))
     state, early = wait(state, START_GRACE_S - 3, ABSENT)
     assert shown(early) == []
     assert not any(isinstance(effect, RestartViscript) for effect in early)
@@ -111,7 +71,7 @@ def test_booting_lasts_while_viscript_starts_then_degraded_and_a_restart() -> No
 
 
 def test_hung_viscript_is_restarted_after_a_few_failures_and_then_less_often() -> None:
-    state, effects = wait(running(), 12 + 2 * FAILURES_TO_RESTART, HUNG)
+    state, effects = wait(online(), 12 + 2 * FAILURES_TO_RESTART, HUNG)
     assert sum(isinstance(effect, RestartViscript) for effect in effects) == 1
     assert shown(effects) == [Pattern.DEGRADED]
     _, later = wait(state, 3600.0, HUNG)
@@ -119,16 +79,16 @@ def test_hung_viscript_is_restarted_after_a_few_failures_and_then_less_often() -
 
 
 def test_dead_viscript_is_left_to_systemd_for_a_while() -> None:
-    state, effects = wait(running(), START_GRACE_S - 1, ABSENT)
+    state, effects = wait(online(), START_GRACE_S - 1, ABSENT)
     assert not any(isinstance(effect, RestartViscript) for effect in effects)
     state, effects = decide(state, CheckPassed(START_GRACE_S, VISCRIPT))
-    assert shown(effects) == [Pattern.RUNNING]
+    assert shown(effects) == [Pattern.ONLINE]
     assert Report("over: viscript does not answer") in effects
 
 
 def test_viscript_in_trouble_has_answered_and_only_shows_it() -> None:
     """A typo of the owner must neither restart viscript nor take the slot its tries."""
-    state, effects = tell(CheckPassed(0.1, DATA), CheckFailed(8.0, VISCRIPT, TROUBLED))
+    state, effects = tell(*KNOWN, CheckFailed(8.0, VISCRIPT, TROUBLED))
     assert state.booted
     state, later = wait(state, 3600.0, TROUBLED)
     effects += later
@@ -137,13 +97,13 @@ def test_viscript_in_trouble_has_answered_and_only_shows_it() -> None:
     assert shown(effects) == [Pattern.BOOTING, Pattern.DEGRADED]
     assert effects.count(Report("viscript is in trouble: config.yaml: no such key 'prot'", bad=True)) == 1
     state, effects = decide(state, CheckPassed(3601.0, VISCRIPT))
-    assert shown(effects) == [Pattern.RUNNING]
+    assert shown(effects) == [Pattern.ONLINE]
     assert Report("over: viscript is in trouble") in effects
 
 
 def test_viscript_in_trouble_ends_a_row_of_failures() -> None:
     events = [CheckFailed(2.0 + at_s, VISCRIPT, TROUBLED if at_s % 3 == 2 else HUNG) for at_s in range(300)]
-    _, effects = tell(*events, state=running())
+    _, effects = tell(*events, state=online())
     assert not any(isinstance(effect, RestartViscript) for effect in effects)
 
 
@@ -162,11 +122,11 @@ def test_what_failed_besides_does_not_shorten_the_grace_of_viscript(failed: Even
 
 
 def test_short_press_identifies_for_a_while() -> None:
-    state, _ = tell(ButtonReleased(2.0), ButtonPressed(5.0), ButtonReleased(5.2), state=running())
+    state, _ = tell(ButtonReleased(2.0), ButtonPressed(5.0), ButtonReleased(5.2), state=online())
     state, effects = wait(state, 5.2 + DOUBLE_WINDOW_S + 0.01)
     assert shown(effects) == [Pattern.IDENTIFY]
     _, effects = wait(state, 6.0 + IDENTIFY_S)
-    assert shown(effects) == [Pattern.RUNNING]
+    assert shown(effects) == [Pattern.ONLINE]
 
 
 def test_double_press_powers_off_and_nothing_else_happens_after() -> None:
@@ -176,7 +136,7 @@ def test_double_press_powers_off_and_nothing_else_happens_after() -> None:
         ButtonPressed(5.3),
         ButtonReleased(5.4),
     ]
-    state, effects = tell(ButtonReleased(2.0), *presses, state=running())
+    state, effects = tell(ButtonReleased(2.0), *presses, state=online())
     assert effects[-2:] == [PowerOff(), Show(Pattern.SHUTTING_DOWN)]
     later: list[Event] = [
         CheckFailed(20.0, VISCRIPT, ABSENT),
@@ -188,13 +148,12 @@ def test_double_press_powers_off_and_nothing_else_happens_after() -> None:
 
 def test_power_off_that_failed_leaves_a_board_that_works() -> None:
     presses = [kind(at_s) for at_s in (5.0, 5.3) for kind in (ButtonPressed, lambda at_s: ButtonReleased(at_s + 0.1))]
-    state, _ = tell(ButtonReleased(2.0), *presses, state=running())
+    state, _ = tell(ButtonReleased(2.0), *presses, state=online())
     state, effects = decide(state, ActionFailed(35.0, PowerOff(), "'systemctl poweroff' took over 30 s"))
     assert effects == [
         Report("still running, press twice to try again: 'systemctl poweroff' took over 30 s", bad=True),
-        RunCheck(DATA),
-        RunCheck(VISCRIPT),
-        Show(Pattern.RUNNING),
+        *(RunCheck(name) for name in CHECKS if name != DATA),
+        Show(Pattern.ONLINE),
     ]
     state, effects = tell(*[replace(press, at_s=press.at_s + 35) for press in presses], state=state)
     assert effects[-2:] == [PowerOff(), Show(Pattern.SHUTTING_DOWN)]
@@ -203,10 +162,11 @@ def test_power_off_that_failed_leaves_a_board_that_works() -> None:
 def test_press_while_booting_counts_too() -> None:
     _, effects = tell(ButtonReleased(1.0), ButtonPressed(2.0), ButtonReleased(2.1), TimePassed(3.0))
     assert shown(effects) == [Pattern.BOOTING, Pattern.IDENTIFY]
+    assert StartUnit(Unit.CLAIM) in effects
 
 
 def test_held_since_power_on_is_reported_once_and_never_acts() -> None:
-    state, effects = tell(ButtonPressed(1.0), state=running())
+    state, effects = tell(ButtonPressed(1.0), state=online())
     assert [effect.text for effect in effects if isinstance(effect, Report)] == [
         "button stuck: held since power-on or for over 30 s; it is ignored until it is released"
     ]
@@ -217,13 +177,13 @@ def test_held_since_power_on_is_reported_once_and_never_acts() -> None:
 
 
 def test_data_fault_blinks_its_code_once_the_board_is_up() -> None:
-    _, effects = tell(CheckFailed(0.1, DATA, NO_DATA), CheckPassed(5.0, VISCRIPT))
+    _, effects = tell(*KNOWN, CheckFailed(0.5, DATA, NO_DATA), CheckPassed(5.0, VISCRIPT))
     assert effects[-1] == Show(Pattern.FAULT, blinks=3)
 
 
 def test_a_trouble_that_another_explains_is_not_shown() -> None:
     because = replace(ABSENT, depends_on="data-fault", visible_after_s=0.0)
-    state, _ = tell(CheckFailed(1.5, VISCRIPT, because), CheckFailed(1.6, DATA, NO_DATA), state=running())
+    state, _ = tell(CheckFailed(1.5, VISCRIPT, because), CheckFailed(1.6, DATA, NO_DATA), state=online())
     assert state.shown == Show(Pattern.FAULT, blinks=3)
 
 
@@ -241,6 +201,13 @@ MAKERS = st.one_of(
         st.sampled_from([StartViscript(), RestartViscript("hung"), MarkGood()]),
     ),
     st.just(lambda at_s: ButtonLost(at_s, "gone")),
+    st.builds(lambda act: lambda at_s: Asked(at_s, act), st.sampled_from([Act.SHORT, Act.PAIR, Act.RESET])),
+    st.builds(
+        lambda word, line: lambda at_s: Said(at_s, Saying(line, "x", word, blinks=4)),
+        st.sampled_from(["pairing", "updating", "confirmed", "refused", "fault", "joining", "note"]),
+        st.integers(1, 3),
+    ),
+    st.builds(lambda line: lambda at_s: LineClosed(at_s, line), st.integers(1, 3)),
 )
 PAUSES = st.one_of(st.floats(0.01, 1.0), st.floats(1.0, 400.0))
 STORIES = st.lists(st.tuples(PAUSES, MAKERS), max_size=60)
@@ -259,7 +226,7 @@ def events_of(story: list[tuple[float, object]], start_s: float = 0.0) -> list[E
 @settings(max_examples=200, deadline=None)
 def test_no_story_breaks_the_promises(story: list[tuple[float, object]]) -> None:
     state, effects = tell(*events_of(story))
-    assert effects.count(MarkGood()) == (1 if state.booted else 0)
+    assert effects.count(MarkGood()) == (1 if state.booted and state.now_s >= state.booted_s + BOOT_NOTE_S else 0)
     assert sum(isinstance(effect, PowerOff) for effect in effects) == (1 if state.shutting_down else 0)
     shows = [effect for effect in effects if isinstance(effect, Show)]
     assert all(before != after for before, after in pairwise(shows))
@@ -270,9 +237,10 @@ def test_no_story_breaks_the_promises(story: list[tuple[float, object]]) -> None
 @settings(max_examples=200, deadline=None)
 def test_held_since_boot_never_acts(story: list[tuple[float, object]]) -> None:
     """Whatever else happens, as long as no release is ever seen the button does nothing."""
-    events = [event for event in events_of(story) if not isinstance(event, ButtonReleased)]
+    events = [event for event in events_of(story) if not isinstance(event, ButtonReleased | Asked)]
     state, effects = tell(ButtonPressed(0.001), *events)
     assert Pattern.IDENTIFY not in shown(effects)
+    assert not any(isinstance(effect, StartUnit) for effect in effects)
     assert not state.shutting_down
 
 
@@ -284,6 +252,6 @@ def test_holds_of_half_a_minute_never_act(holds: list[tuple[float, float]]) -> N
     for held_s, pause_s in holds:
         events += [ButtonPressed(at_s + pause_s), ButtonReleased(at_s + pause_s + held_s)]
         at_s += pause_s + held_s
-    state, effects = tell(*events, TimePassed(at_s + 5), state=running())
+    state, effects = tell(*events, TimePassed(at_s + 5), state=online())
     assert Pattern.IDENTIFY not in shown(effects)
     assert not state.shutting_down

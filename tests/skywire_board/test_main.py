@@ -41,11 +41,14 @@ def test_check_config(tmp_path: Path) -> None:
 
 
 def test_patterns_as_table_and_json() -> None:
-    assert "identify       fast blinking for 10 s" in ask("patterns").stdout
-    assert [row["pattern"] for row in json.loads(ask("patterns", "--json").stdout)][:2] == [
-        "booting",
-        "running",
-    ]
+    table = ask("patterns").stdout
+    assert "identify        fast blinking for 10 s" in table
+    assert "6 flashes" in table
+    assert max(len(line) for line in table.splitlines()) <= 80
+    rows = json.loads(ask("patterns", "--json").stdout)
+    assert [row["pattern"] for row in rows["patterns"]][:2] == ["booting", "unclaimed"]
+    assert [row["blinks"] for row in rows["faults"]] == [3, 4, 5, 6, 7]
+    assert rows["button"][0]["act"] == "short"
 
 
 def test_asked_wrongly() -> None:
@@ -59,7 +62,9 @@ def test_asked_wrongly() -> None:
 
 def test_a_board_without_anything_runs_and_says_so_once(tmp_path: Path) -> None:
     (tmp_path / "board.yaml").write_text("gpio: 5\n")
-    options = ("--boards", str(FOLDER), "--config", str(tmp_path / "board.yaml"), "--systemctl", "true")
+    places = {name: tmp_path / name for name in ("run", "root", "state", "board-socket", "watchdog", "data-fault")}
+    options = [word for name, path in places.items() for word in (f"--{name}", str(path))]
+    options += ["--boards", str(FOLDER), "--config", str(tmp_path / "board.yaml"), "--systemctl", "true"]
     process = subprocess.Popen(
         command("run", *options, f"--socket={tmp_path / 'api.sock'}"),
         stderr=subprocess.PIPE,
@@ -67,7 +72,7 @@ def test_a_board_without_anything_runs_and_says_so_once(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     assert process.stderr is not None
-    lines = [process.stderr.readline() for _ in range(4)]
+    lines = [process.stderr.readline() for _ in range(6)]
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=30)

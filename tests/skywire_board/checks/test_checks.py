@@ -78,9 +78,9 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 def test_data_fault_file(tmp_path: Path) -> None:
     path = tmp_path / "data-fault"
-    assert asyncio.run(check_data(path)) is None
+    assert check_data(path) is None
     path.write_text("no ext4 on /dev/mmcblk0p4\nmore\n")
-    trouble = asyncio.run(check_data(path))
+    trouble = check_data(path)
     assert trouble is not None
     assert (trouble.code, trouble.severity, trouble.blinks) == ("data-fault", Severity.FAULT, 3)
     assert trouble.text == "running in RAM, nothing is kept: no ext4 on /dev/mmcblk0p4"

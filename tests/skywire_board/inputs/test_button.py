@@ -5,12 +5,14 @@ import time
 from itertools import pairwise
 from typing import Any
 
-from gpiozero import InputDevice
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skywire_board.inputs.button import BUSY_S, CALM_S, ButtonSampler, Debouncer
-from skywire_board.model import ButtonLost, ButtonPressed, ButtonReleased
+from skywire_board.boards import Gpio
+from skywire_board.inputs.button import BUSY_S, CALM_S, QUIET_S, ButtonSampler, Debouncer
+from skywire_board.model import ButtonEvent, ButtonLost, ButtonPressed, ButtonReleased
+from skywire_board.outputs.pins import GpioButton, wire
 from skywire_board.pins.fake import FakeChip
 from skywire_board.pins.gpiod_factory import GpiodFactory
 
@@ -43,42 +45,88 @@ def test_events_alternate(levels: str) -> None:
 
 def test_calm_rhythm_only_when_nothing_moves() -> None:
     debouncer = Debouncer()
-    assert debouncer.pause_s(0.0) == BUSY_S
+    assert debouncer.is_busy(0.0)
     feed(debouncer, "__")
-    assert debouncer.pause_s(5.0) == CALM_S
-    debouncer.sample(pressed=True, at_s=5.0)
-    assert debouncer.pause_s(5.0) == BUSY_S
+    assert not debouncer.is_busy(5.0)
+    feed(debouncer, "##", 5.0)
+    assert debouncer.is_busy(14.0)
+    assert not debouncer.is_busy(18.0)  # stuck: no reason to look 50 times a second for ever
 
 
-def test_a_press_on_the_line_arrives() -> None:
-    chip = FakeChip(edges=False)
-    device = InputDevice(22, pull_up=True, pin_factory=GpiodFactory(chip))
-    events: queue.Queue[Any] = queue.Queue()
-    sampler = ButtonSampler(lambda: bool(device.value), events.put)
-    sampler.start()
-    try:
-        assert isinstance(events.get(timeout=10), ButtonReleased)
-        chip.press(22, False)
-        down = events.get(timeout=10)
-        chip.press(22, True)
-        up = events.get(timeout=10)
-    finally:
-        sampler.stop()
-    assert isinstance(down, ButtonPressed)
-    assert isinstance(up, ButtonReleased)
-    assert up.at_s > down.at_s
+class Watched:
+    """A button on a fake chip, and what its sampler says."""
+
+    def __init__(self, chip: FakeChip) -> None:
+        self.chip = chip
+        pins = wire(Gpio("fake", None, None, 22), GpiodFactory(chip))
+        assert isinstance(pins.button, GpioButton)
+        self.line = pins.button
+        self.events: queue.Queue[ButtonEvent] = queue.Queue()
+        self.sampler = ButtonSampler(self.line, self.events.put)
+
+    def __enter__(self) -> "Watched":
+        self.sampler.start()
+        assert isinstance(self.events.get(timeout=10), ButtonReleased)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sampler.stop()
+
+    def press(self, held_s: float) -> float:
+        """Presses once; how long it took until that was known."""
+        begin = time.monotonic()
+        self.chip.press(22, False)
+        time.sleep(held_s)
+        self.chip.let_go(22)
+        down, up = self.events.get(timeout=10), self.events.get(timeout=10)
+        assert (type(down), type(up)) == (ButtonPressed, ButtonReleased)
+        assert up.at_s > down.at_s
+        return down.at_s - begin
+
+
+@pytest.mark.parametrize(
+    ("chip", "known"),
+    [(FakeChip(edges=False), False), (FakeChip(mute=True), False), (FakeChip(), True)],
+    ids=["no-edges", "mute", "edges"],
+)
+def test_presses_arrive_whatever_the_chip_tells(chip: FakeChip, known: bool) -> None:
+    with Watched(chip) as watched:
+        assert watched.line.has_edges is known
+        for _ in range(2):
+            time.sleep(QUIET_S + 2 * CALM_S)  # until it rests again
+            assert watched.press(0.12) < 0.2
+
+
+def test_where_edges_come_an_idle_button_wakes_nobody() -> None:
+    with Watched(FakeChip()) as watched:
+        time.sleep(QUIET_S + 2 * CALM_S)
+        looks = []
+        watched.line.is_pressed = lambda: looks.append(1) or False  # type: ignore[method-assign, func-returns-value]
+        time.sleep(0.5)
+        assert looks == []
+
+
+def test_the_proof_of_edges_is_no_press_and_leaves_the_pull() -> None:
+    with Watched(FakeChip()) as watched:
+        time.sleep(0.2)
+        assert watched.events.empty()
+        assert watched.chip.level(22)
 
 
 def test_a_line_that_breaks_is_reported_once() -> None:
+    class Broken:
+        has_edges = False
+
+        def is_pressed(self) -> bool:
+            raise OSError("gone")
+
+        def wait(self, most_s: float) -> bool:
+            raise AssertionError(most_s)
+
     events: queue.Queue[Any] = queue.Queue()
-
-    def read() -> bool:
-        raise OSError("gone")
-
-    sampler = ButtonSampler(read, events.put)
+    sampler = ButtonSampler(Broken(), events.put)
     sampler.start()
     event = events.get(timeout=10)
-    time.sleep(3 * CALM_S)
-    sampler.stop()
+    sampler.join()
     assert isinstance(event, ButtonLost)
     assert events.empty()

@@ -4,8 +4,6 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,42 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skywire_board.errors import BoardError
-from skywire_board.model import Pattern
+from skywire_board.model import Pattern, Show
 from skywire_board.outputs.lights import Player, find_onboard
 from skywire_board.outputs.notify import notify, watchdog_interval_s
 from skywire_board.outputs.units import systemctl
-from skywire_board.patterns import PROGRAMS, blink_code, steps_of
+from skywire_board.patterns import blink_code, steps_of
 
 ROUNDS = st.lists(st.tuples(st.booleans(), st.integers(1, 5000)), min_size=1, max_size=8).map(tuple)
 
 
-def rises(steps: Sequence[tuple[bool, int]]) -> list[int]:
-    """Milliseconds between rising edges of a program that is played for ever."""
-    times, at_ms, before = [], 0, steps[-1][0]
-    for on, ms in [*steps] * 3:
-        if on and not before:
-            times.append(at_ms)
-        at_ms, before = at_ms + ms, on
-    return [later - earlier for earlier, later in pairwise(times)]
-
-
-def test_patterns_can_be_told_apart() -> None:
-    assert set(PROGRAMS) == set(Pattern)
-    periods = {max(rises(program.steps)) for program in PROGRAMS.values()}
-    pairs = [(one, two) for one in periods for two in periods if one < two]
-    assert len(periods) == len(PROGRAMS)
-    assert all(two / one > 1.05 for one, two in pairs)
-    even = [PROGRAMS[p].period_ms for p in (Pattern.BOOTING, Pattern.RUNNING, Pattern.IDENTIFY)]
-    assert all(abs(one / two - 1) > 0.4 for one in even for two in even if one < two)
-
-
-def test_no_step_is_shorter_than_an_eye_or_an_emulator_can_see() -> None:
-    assert min(ms for program in PROGRAMS.values() for _, ms in program.steps) >= 150
-
-
 @pytest.mark.parametrize("blinks", [1, 2, 3, 7])
 def test_a_blink_code_can_be_counted(blinks: int) -> None:
-    assert sum(on for on, _ in steps_of(Pattern.FAULT, blinks)) == blinks
+    assert sum(on for on, _ in steps_of(Show(Pattern.FAULT, blinks))) == blinks
     assert blink_code(blinks)[-1][1] > 2 * blink_code(blinks)[0][1]
 
 

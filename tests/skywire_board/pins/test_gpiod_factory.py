@@ -251,21 +251,21 @@ def test_a_board_is_wired(world: World) -> None:
     pins = wire(Gpio(chip="any", status_led=17, activity_led=27, button=22), world.factory)
     assert pins.status is not None
     assert pins.activity is not None
-    assert pins.is_pressed is not None
+    assert pins.button is not None
     assert (world.look(17), world.look(27)) == (True, False)
     pins.activity.set(True)
     assert world.look(27) is True
     world.push(22, True)
-    assert not pins.is_pressed()
+    assert not pins.button.is_pressed()
     world.push(22, False)
-    assert pins.is_pressed()
+    assert pins.button.is_pressed()
 
 
 def test_a_line_that_is_taken_leaves_the_others_working(world: World) -> None:
     with LED(22, pin_factory=world.factory):
         pins = wire(Gpio(chip="any", status_led=17, activity_led=99, button=22), world.factory)
     assert pins.status is not None
-    assert (pins.activity, pins.is_pressed) == (None, None)
+    assert (pins.activity, pins.button) == (None, None)
     assert [text[:17] for text in pins.missing] == ["line 99 of 'any':", "line 22 of 'any':"]
 
 

@@ -1,0 +1,41 @@
+"""Does the mesh work? Asked of the node, one line of its own wire; all that this package knows of it is here.
+
+The node measures from end to end: a question to the manager and back through the session. A board that is alone is a
+network of one, whose manager it is itself.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+
+from skywire_board.checks.line import ask_line
+from skywire_board.model import Finding, Mesh, Severity, Trouble
+
+SOCKET = Path("/run/skywire/node.sock")
+DEADLINE_S = 5.0
+REQUEST = b'{"do":"status"}\n'
+VISIBLE_AFTER_S = 120.0  # a node takes long to start on a small board, and says so itself
+
+
+async def check_mesh(path: Path = SOCKET, deadline_s: float = DEADLINE_S) -> Finding:
+    """The fact, and a trouble when the node does not answer. That the mesh does not work is for others to weigh."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            answer = await ask_line(path, REQUEST)
+    except TimeoutError:
+        return _silent("node-hung", f"no answer within {deadline_s:.0f} s")
+    except OSError as error:
+        return _silent("node-absent", f"cannot reach '{path}': {error.strerror or error}")
+    except ValueError as error:
+        return _silent("node-hung", f"the answer is no line: {error}")
+    try:
+        said = json.loads(answer)
+        works, summary = said["works"], str(said["summary"])
+    except (ValueError, KeyError, TypeError):
+        return _silent("node-hung", f"the answer is no status: {answer[:200]!r}")
+    return Finding(fact=Mesh(answers=True, works=bool(works), text=summary[:200]))
+
+
+def _silent(code: str, text: str) -> Finding:
+    trouble = Trouble(code, "the node does not answer", Severity.WARN, text, 0, "", VISIBLE_AFTER_S)
+    return Finding(trouble, Mesh(answers=False, works=False, text=text))
