@@ -10,11 +10,14 @@ from pathlib import Path
 
 from skywire_board.checks.line import ask_line
 from skywire_board.model import Finding, Mesh, Severity, Trouble
+from skywire_board.patterns import cause_of
 
 SOCKET = Path("/run/skywire/node.sock")
 DEADLINE_S = 5.0
 REQUEST = b'{"do":"status"}\n'
+REFUSED = "the manager refused: "  # the node's words for an admission that was refused
 VISIBLE_AFTER_S = 120.0  # a node takes long to start on a small board, and says so itself
+REFUSED_AFTER_S = 20.0
 
 
 async def check_mesh(path: Path = SOCKET, deadline_s: float = DEADLINE_S) -> Finding:
@@ -33,7 +36,14 @@ async def check_mesh(path: Path = SOCKET, deadline_s: float = DEADLINE_S) -> Fin
         works, summary = said["works"], str(said["summary"])
     except (ValueError, KeyError, TypeError):
         return _silent("node-hung", f"the answer is no status: {answer[:200]!r}")
-    return Finding(fact=Mesh(answers=True, works=bool(works), text=summary[:200]))
+    fact = Mesh(answers=True, works=bool(works), text=summary[:200])
+    return Finding(_refused(summary) if REFUSED in summary and not works else None, fact)
+
+
+def _refused(summary: str) -> Trouble:
+    cause = cause_of("refused-fault")
+    text = summary.partition(REFUSED)[2][:200]
+    return Trouble(cause.code, cause.title, Severity.FAULT, text, cause.blinks, visible_after_s=REFUSED_AFTER_S)
 
 
 def _silent(code: str, text: str) -> Finding:

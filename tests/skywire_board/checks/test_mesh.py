@@ -4,9 +4,10 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from skywire_board.checks.mesh import REQUEST, check_mesh
+from skywire_board.checks.mesh import REFUSED, REQUEST, check_mesh
 from skywire_board.model import Finding, Mesh
 
 
@@ -43,6 +44,16 @@ def test_a_node_says_whether_it_works(tmp_path: Path) -> None:
     )
     found = ask(tmp_path / "s", b'{"is":"status","works":false,"summary":"NOT working: no answer"}\n')
     assert found == Finding(None, Mesh(answers=True, works=False, text="NOT working: no answer"))
+
+
+def test_a_refusal_is_a_fault_of_its_own(tmp_path: Path) -> None:
+    """In the words of the manager's own wire, which neither package may import of the other."""
+    wire = (Path(__file__).parents[3] / "services/manager/admission.py").read_text()
+    assert f'JoinError(f"{REFUSED}' in wire
+    why = f"NOT working: manager at '192.0.2.1:7997': {REFUSED}'the token is used up'"
+    found = ask(tmp_path / "s", msgspec.json.encode({"is": "status", "works": False, "summary": why}) + b"\n")
+    assert found.trouble is not None
+    assert (found.trouble.blinks, found.trouble.text) == (7, "'the token is used up'")
 
 
 @pytest.mark.parametrize(
