@@ -13,6 +13,7 @@ from tests.boot import (
     owner_rows,
     pairing_rows,
     rollout_rows,
+    security_rows,
     setup_rows,
     update_rows,
     watchdog_rows,
@@ -110,6 +111,11 @@ def watchdog(ground: Ground, table: Table) -> None:
         watchdog_rows.memory_rows(board, table)
 
 
+def security(ground: Ground, table: Table) -> None:
+    with ground.board("security") as board:
+        security_rows.security_rows(board, table)
+
+
 def card(ground: Ground, table: Table) -> None:
     with ground.board("card") as board:
         care_rows.idle_rows(board, table, IDLE_MINUTES)
@@ -125,6 +131,7 @@ PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
     "rollout": (board_rollout.TITLE, rollout),
     "cuts": ("power cuts at any moment", cuts),
     "watchdog": ("watchdog and memory ceilings", watchdog),
+    "security": ("what somebody sees who wants to break in", security),
     "card": ("care of the card", card),
 }
 
