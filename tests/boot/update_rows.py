@@ -29,15 +29,18 @@ TRIAL_DEADLINE_S = 1500
 NEWER, BROKEN = "0.1.1+00000000600d", "0.1.2+00000000bad0"
 OLD_BOOT = Path(__file__).parent / "old_boot/boot.cmd"
 NO_VISCRIPT = "systemd.mask=viscript.service"
+NO_INIT = "rdinit=/nothing"
+"""The kernel panics at once, three times: the boot loader alone takes the other slot."""
+
 KEEPS = "sudo sha256sum /data/identity/seed /data/etc/machine-id | cut -c1-16 | xargs; cat /etc/skywire/kept"
 
 
-def make_bundles(board: Board, scratch: Path) -> tuple[Path, Path]:
-    """The bundle that is well, and the one whose viscript cannot start."""
+def make_bundles(board: Board, scratch: Path, fails: str = NO_VISCRIPT) -> tuple[Path, Path]:
+    """The bundle that is well, and one whose kernel is given words with which the board does not come up."""
     scratch.mkdir(exist_ok=True)
     slot = other_slot.take_slot(board.image, scratch / "slot")
     well = other_slot.changed_root(board.run, slot, scratch, other_slot.set_version(NEWER), scratch / "well")
-    broken = other_slot.changed_words(board.run, slot, scratch, NO_VISCRIPT, scratch / "broken")
+    broken = other_slot.changed_words(board.run, slot, scratch, fails, scratch / "broken")
     bundles = (
         other_slot.sign(board.run, well, NEWER, scratch, scratch / "well.raucb"),
         other_slot.sign(board.run, broken, BROKEN, scratch, scratch / "broken.raucb"),
