@@ -21,6 +21,9 @@ EACH = 12
 LATER_S = 1.0
 BOOT_STATE = "the boot state"
 NAME = "cut-board"
+SETTINGS = f"name: {NAME}\nwifi: {{ssid: a network, password: correct horse battery}}\n"
+"""With a secret, so that the set-up writes to the boot partition too."""
+
 NAMES = "/usr/lib/skywire/lib/python3.13/site-packages/services/node/names.py"
 FSYNC = "os.fsync(folder)"
 """In `NAMES`: what makes a pet name's answer true. `forgetful` takes it away."""
@@ -174,10 +177,10 @@ class Recorder:
             self.keep("names", "/mesh/node/pets.yaml", "text", first=1000)
 
 
-def record(image: Path, folder: Path) -> Recorder:
+def record(image: Path, folder: Path, *, watchdog: bool = False) -> Recorder:
     """A board that is ready to be recorded; its card is copied before anything is written to it."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "writes.log"
-    board = Board("virt", image, folder / "board", skywire_yaml=f"name: {NAME}\n", write_log=log)
+    board = Board("virt", image, folder / "board", skywire_yaml=SETTINGS, watchdog=watchdog, write_log=log)
     board.run("cp", "--sparse=always", board.card, folder / "base.qcow2")
     return Recorder(board, folder)
