@@ -12,6 +12,13 @@ SECTOR = 512
 SECTORS_PER_MIB = 2048
 
 
+class Newer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Packages that are taken from a later suite, and no other of it."""
+
+    suite: str
+    packages: tuple[str, ...]
+
+
 class Debian(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which suite and packages; names as in Debian."""
 
@@ -21,6 +28,7 @@ class Debian(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     packages: tuple[str, ...]
     unpacked: tuple[str, ...]
     kernel: str
+    newer: Newer | None = None
 
 
 class Python(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

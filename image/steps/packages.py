@@ -14,7 +14,7 @@ import msgspec
 
 from image.cache import mark_used
 from image.errors import ImageError
-from image.recipe import Debian
+from image.recipe import Debian, Newer
 from image.run import Runner
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -55,17 +55,21 @@ def open_apt(run: Runner, debian: Debian, mirror: Mirror, folder: Path) -> dict[
     for name in ("etc/preferences.d", "lists/partial", "archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "status").touch()
-    (folder / "sources.list").write_text(
-        "".join(
-            f"deb [arch={debian.architecture} signed-by={KEYRING}] {address} {suite} {' '.join(debian.components)}\n"
-            for address, suite in (
-                (mirror.main, debian.suite),
-                (mirror.main, f"{debian.suite}-updates"),
-                (mirror.main, f"{debian.suite}-backports"),
-                (mirror.security, f"{debian.suite}-security"),
-            )
+    options = f"arch={debian.architecture} signed-by={KEYRING}"
+    lines = [
+        f"deb [{options}] {address} {suite} {' '.join(debian.components)}\n"
+        for address, suite in (
+            (mirror.main, debian.suite),
+            (mirror.main, f"{debian.suite}-updates"),
+            (mirror.main, f"{debian.suite}-backports"),
+            (mirror.security, f"{debian.suite}-security"),
         )
-    )
+    ]
+    if debian.newer:
+        # a mirror that stands still may keep a list of it beyond its date
+        lines.append(f"deb [{options} check-valid-until=no] {mirror.main} {debian.newer.suite} main\n")
+        (folder / "etc/preferences.d/newer").write_text(render_preferences(debian.newer))
+    (folder / "sources.list").write_text("".join(lines))
     settings = {
         "Dir::Etc": f"{folder}/etc", "Dir::Etc::sourcelist": f"{folder}/sources.list",
         "Dir::Etc::sourceparts": "/nonexistent", "Dir::State::lists": f"{folder}/lists",
@@ -82,6 +86,12 @@ def open_apt(run: Runner, debian: Debian, mirror: Mirror, folder: Path) -> dict[
     env = {"APT_CONFIG": str(config)}
     run("apt-get", "update", env=env, timeout_s=600)
     return env
+
+
+def render_preferences(newer: Newer) -> str:
+    """apt_preferences(5): these packages from the later suite, and nothing else of it."""
+    pin = f"Pin: release n={newer.suite}"
+    return f"Package: *\n{pin}\nPin-Priority: -1\n\nPackage: {' '.join(newer.packages)}\n{pin}\nPin-Priority: 990\n"
 
 
 def resolve(run: Runner, debian: Debian, env: dict[str, str]) -> list[Package]:
