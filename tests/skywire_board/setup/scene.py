@@ -30,6 +30,7 @@ role: member
 admit: abababababababababababababababababababababababababababababababab
 gpio: {{status_led: 5}}
 onboard_led: [PWR]
+watchdog: false
 """
 
 

@@ -27,7 +27,7 @@ def test_all_of_it_is_applied(scene: Scene) -> None:
     for line in ("Type=ether", "Address=192.0.2.5/24", "Gateway=192.0.2.1", "DNS=192.0.2.1", "DNS=2001:db8::1"):
         assert f"\n{line}\n" in network
     assert scene.text("data/mesh/joined/manager.yaml") == f"role: member\njoin: {{allowed: [{'ab' * 32}]}}\n"
-    assert scene.text("etc/skywire/board.yaml").endswith("gpio: {status_led: 5}\nonboard_led: [PWR]\n")
+    assert scene.text("etc/skywire/board.yaml").endswith("gpio: {status_led: 5}\nonboard_led: [PWR]\nwatchdog: false\n")
     assert scene.restarts == 1
     wifi = scene.root / "etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
     assert "country=DE" in wifi.read_text()
