@@ -65,6 +65,7 @@ DOORS = {
     "psutil": ("viscript/launcher/process/procfs.py",),
     "subprocess": (
         "image/emulator/board.py",  # QEMU, which runs beside us
+        "image/emulator/lan.py",  # the DHCP server of the switch, likewise
         "image/run.py",  # the build's programs, which run to their end
         "services/kernel/wireguard_go.py",  # wireguard-go, which outlives us
         "skywire_board/support/collect.py",  # what tells of the board's state
