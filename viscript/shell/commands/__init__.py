@@ -6,6 +6,7 @@ from viscript.errors import UsageError
 from viscript.shell.commands import (
     apps,
     attach,
+    board,
     channels,
     chat,
     clear,
@@ -72,6 +73,7 @@ TABLE: tuple[Command, ...] = (
     peer.COMMAND,
     peers.COMMAND,
     unpeer.COMMAND,
+    board.COMMAND,
     pair.COMMAND,
     identity.COMMAND,
     support.COMMAND,
