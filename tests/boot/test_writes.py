@@ -8,7 +8,7 @@ import pytest
 
 from tests.boot.writes import SECTOR, WriteLog
 
-pytestmark = pytest.mark.image  # where QEMU is installed
+pytestmark = [pytest.mark.image, pytest.mark.usefixtures("image")]  # which installs QEMU
 
 SIZE = 1 << 20
 BLOCK = 4096
