@@ -27,7 +27,11 @@ sudo ip -n scan link set scan1 up
 sudo ip netns exec scan /usr/lib/skywire/bin/python3 -IB /tmp/scan_guest.py {PORTS} {{tcp,udp}}/{{{FOUR},{SIX}}}
 """
 SETUID = "sudo find / /data /run -xdev -type f -perm /6000 -printf '%m %u %g %P\\n' 2>/dev/null"
-SUDO = "for u in skywire viscript skywire-vpn nobody; do sudo setpriv --reuid=$u --clear-groups sudo -n id; done 2>&1"
+SUDO = """
+for user in skywire viscript skywire-vpn nobody; do
+  sudo setpriv --reuid=$user --clear-groups sh -c '/usr/bin/sudo -n id'
+done 2>&1
+"""
 LEAK = """
 apps:
   leak:
