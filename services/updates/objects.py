@@ -28,8 +28,8 @@ CHUNK = 64 << 10
 STORE_BYTES = 2 * MAX_BUNDLE + (32 << 20)
 """The bundle in use and the one before, or the one that comes; the rest is what NATS adds to each chunk."""
 
-CACHED, AHEAD = 24, 4
-"""Chunks: kept for the other boards of a wave, and asked for together."""
+CACHED = 24
+"""Chunks, kept for the other boards of a wave."""
 
 
 class Meta(msgspec.Struct, frozen=True):

@@ -28,14 +28,19 @@ from services.manager.errors import BusError, EngineError
 from services.updates import ranges
 from services.updates.errors import RequestError
 from services.updates.model import Bundle
-from services.updates.objects import AHEAD, CHUNK, Meta, Objects
+from services.updates.objects import CHUNK, Meta, Objects
 
 log = logging.getLogger(__name__)
 
 IDLE_S, TAKE_WITHIN_S = 120.0, 60.0
-MAX_CONNECTIONS, MAX_OF_ONE = 256, 16
+MAX_CONNECTIONS, MAX_OF_ONE = 512, 64
+"""RAUC opens a connection for each read that its kernel has under way."""
+
+MAX_READS = 16
+"""Pieces fetched from the store at once, whoever asked."""
+
 META_KEPT_S = 10.0
-PIECE = AHEAD * CHUNK
+PIECE = 2 * CHUNK
 
 _BUNDLE = re.compile(r"/updates/([0-9a-f]{64})\.raucb")
 
@@ -53,6 +58,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._of: Counter[Address] = Counter()
         self._server: asyncio.Server | None = None
+        self._turns = asyncio.Semaphore(MAX_READS)
         self._refusals = Refusals(log)
         self.sent = 0
 
@@ -130,7 +136,8 @@ class Server:
         for start in range(reply.start, reply.stop, PIECE):
             stop = min(start + PIECE, reply.stop)
             try:
-                data = await self._objects.read(meta, start, stop)
+                async with self._turns:
+                    data = await self._objects.read(meta, start, stop)
             except BusError as error:
                 log.warning("a bundle is sent in part: %s", error)
                 self._metas.pop(meta.name, None)
