@@ -68,7 +68,7 @@ def _ask(one: Told, within_s: float) -> str:
 def _read_all(root: Path, files: Iterable[Files]) -> Iterator[Piece]:
     for one in files:
         for path in sorted(root.glob(one.pattern)):
-            if path.is_symlink() or not path.is_file():
+            if not path.is_file() or (path.is_symlink() and "*" in one.pattern):  # a link could lead to anything
                 continue
             text = _read(path)
             yield Piece(f"{one.name}{f'/{path.name}' if '*' in one.pattern else ''}.txt",
