@@ -7,7 +7,7 @@ session_port: 51821                wires: [192.168.1.0/24]       trusted switche
 probe_port: 51822                  endpoints: ["198.51.100.7:51820"]   announced besides one's own addresses
 relays: false                      host: workstation | board     a board drops what is not let in, see `rules`
 ram: /run/skywire/node             outside: [tcp/22]             on a board: open to the world outside the mesh
-card: …/skywire/node               resolver: "127.0.0.153:5353"  answers for <name>.sky; none where it is empty
+card: …/skywire/node               resolver: "127.0.0.153:5453"  answers for <name>.sky; none where it is empty
 socket: /run/skywire/node.sock     tunnel_users: [skywire-vpn]      may carry networks, besides root
                                    key_users: {messenger: [skywire-messenger]}   may have keys vouched for
 """

@@ -112,7 +112,7 @@ def _networkd(board: Board) -> tuple[str, bool]:
     before = board.ssh(FOREIGN, user="admin").stdout
     managed = board.ssh(NETWORKD, user="admin").stdout
     after = board.ssh(FOREIGN, user="admin").stdout
-    return f"{managed}; {after}", bool(before) and before == after and "127.0.0.153:5353" in managed
+    return f"{managed}; {after}", bool(before) and before == after and "127.0.0.153:5453" in managed
 
 
 def _named(board: Board) -> tuple[str, bool]:

@@ -213,7 +213,7 @@ def test_where_no_node_is(tmp_path: Path) -> None:
 
 
 def test_a_real_node_is_asked(make_nodes: MakeNodes) -> None:
-    (real,) = make_nodes("a", "resolver: 127.0.0.153:5353")
+    (real,) = make_nodes("a", "resolver: 127.0.0.153:5453")
     real.start()
     socket = ["--socket", str(real.folder / "node.sock")]
 
