@@ -9,7 +9,7 @@ from skywire_board.state import Keeping, State
 HUNG = "viscript-hung"  # it takes the question and does not answer
 TROUBLED = "viscript-troubled"  # it answers that something is wrong, such as a typo in its config.yaml
 
-START_GRACE_S = 120.0  # so long may a start of viscript take before it counts as failed
+START_GRACE_S = 170.0  # so long may a start of viscript take before it counts as failed
 RETRY_START_S = 10.0  # when systemctl itself failed
 FAILURES_TO_RESTART = 3
 BACKOFF_FIRST_S = 10.0

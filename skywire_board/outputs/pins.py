@@ -92,8 +92,9 @@ class GpioButton:
         try:
             self._pin.pull = TURNED[pull]
             came = self._pin.wait_edge(PROOF_S)
-        finally:
-            self._pin.pull = pull
+        except OSError:  # a chip that pulls one way only
+            came = False
+        self._pin.pull = pull
         while self._pin.wait_edge(PROOF_S):
             pass
         return bool(came)
