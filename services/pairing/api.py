@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import pwd
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 MODE = 0o666
 ROOM = Room(all=16, others=12, of_one=8)
 CHUNK, ASK_WITHIN_S, TAKE_WITHIN_S = 4096, 10.0, 5.0
-DONE_WITHIN_S = 3.0
+DONE_WITHIN_S = 2.0
 
 
 class Api:
@@ -33,7 +34,7 @@ class Api:
         full = encode(words.Refused(FULL))
         self._socket = LineSocket(path, self._serve, ROOM, Refusals(log), full=full, mode=MODE)
         self._shown = words.Shown("looking", "")
-        self._news = asyncio.Condition()
+        self._news, self._watched = asyncio.Condition(), asyncio.Event()
 
     async def start(self) -> None:
         """Raises DoorError."""
@@ -43,7 +44,10 @@ class Api:
             raise DoorError(f"cannot listen at '{self._path}': {error.strerror} (does a pairing go on?)") from None
 
     async def close(self) -> None:
-        """Who watches has been told the end."""
+        """Who watches has been told the end; who began one that ended at once has a moment to ask why."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DONE_WITHIN_S):
+                await self._watched.wait()
         await self._socket.close(patience_s=DONE_WITHIN_S)
 
     async def show(self, shown: Shown) -> None:
@@ -56,13 +60,13 @@ class Api:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, uid: int) -> None:
         lines = LineReader(words.MAX_LINE, ApiError)
         try:
-            if not (is_trusted(uid) or uid in _uids(self._users)):
-                raise ApiError("a pairing answers root and those who log in on this board")
             while True:
                 async with asyncio.timeout(ASK_WITHIN_S):
                     data = await reader.read(CHUNK)
                 if not data:
                     return
+                if not (is_trusted(uid) or uid in _uids(self._users)):
+                    raise ApiError("a pairing answers root and those who log in on this board")
                 for line in lines.feed(data):
                     await self._answer(words.read_request(line), writer)
         except ApiError as error:
@@ -80,6 +84,7 @@ class Api:
         writer.write(encode(words.Done()))
 
     async def _watch(self, writer: asyncio.StreamWriter) -> None:
+        self._watched.set()
         said: words.Shown | None = None
         while said is None or not said.is_over:
             async with self._news:

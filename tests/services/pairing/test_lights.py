@@ -1,4 +1,4 @@
-"""A pairing before the real supervisor: what it shows becomes the light's pattern, and the button is passed on to it."""
+"""A pairing before the real supervisor: what it shows becomes a light's pattern, and the button is passed on to it."""
 
 from __future__ import annotations
 
