@@ -11,7 +11,7 @@ on trial is told by the note of the installation. Together they say what happene
 
 from dataclasses import dataclass, replace
 
-from skywire_board.bootstate.codec import BootState, mark_bad, other
+from skywire_board.bootstate.codec import ORDERS, SLOTS, BootState, mark_bad, mark_good, other
 from skywire_board.update.model import BootNote, Last, Trial
 
 
@@ -72,8 +72,15 @@ def why_fallen(seen: Seen) -> str:
 
 
 def _fall(state: BootState, slot: str, why: str) -> BootState:
-    """The running slot goes first from now on; one that did not start is not tried again."""
-    return replace(state, order="A B" if slot == "A" else "B A") if why == "unclean" else mark_bad(state, other(slot))
+    """The running slot goes first from now on. One that did not stay up may be tried again when this one fails too, one
+    that did not come up may not.
+    """
+    away = other(slot)
+    if why != "unclean":
+        return mark_bad(state, away)
+    if state.good(away):
+        state = mark_good(state, away)
+    return replace(state, order=ORDERS[SLOTS.index(slot)])
 
 
 def is_older(offered: str, running: str) -> bool:

@@ -76,7 +76,7 @@ def boot_note(board: Board, ready: Callable[[dict[str, Any]], bool], deadline_s:
 def update_stays(board: Board, table: Table, bundle: Path) -> None:
     """From the network into the other slot; it runs, everything is kept, and it is marked good after its checks."""
     board.ssh("echo kept | sudo tee /etc/skywire/kept", user="admin")
-    before, slot = board.ssh(KEEPS, user="admin").stdout, _slot(board)
+    before, slot, boots = board.ssh(KEEPS, user="admin").stdout, _slot(board), _boots(board)
     with BundleServer(bundle) as server:
         done = board.ssh(f"update {server.url} --yes", deadline_s=INSTALL_DEADLINE_S, check=False)
         told = " | ".join(done.stdout.strip().splitlines()[-2:])
@@ -85,7 +85,7 @@ def update_stays(board: Board, table: Table, bundle: Path) -> None:
     table.add("update <url>: installed into the slot that does not run", f"{told} {done.stderr}", ok)
     size = bundle.stat().st_size / 1e6
     table.add("it is streamed, never stored", f"{fetched:.1f} MB fetched of {size:.1f} MB", 0 < fetched < size * 1.1)
-    _await_down(board)
+    _await_boot(board, boots)
     board.wait_ssh(BOOT_DEADLINE_S, user="admin", command="echo up")
     first = boot_note(board, lambda note: note.get("slot") != slot, BOOT_DEADLINE_S)
     table.add("the new slot runs, on trial", str(first), first.get("version") == NEWER and first.get("slot") != slot)
@@ -99,14 +99,13 @@ def update_stays(board: Board, table: Table, bundle: Path) -> None:
 
 def update_is_taken_back(board: Board, table: Table, bundle: Path) -> None:
     """A system whose viscript cannot start: the board goes back by itself and says so."""
-    slot = _slot(board)
+    slot, boots = _slot(board), _boots(board)
     with BundleServer(bundle) as server:
         done = board.ssh(f"update {server.url} --yes", deadline_s=INSTALL_DEADLINE_S, check=False)
     table.add("the failing update is installed", done.stdout.strip().splitlines()[-1], done.returncode == 0)
-    _await_down(board)
-    seen = len(board.console())
+    _await_boot(board, boots)
     note = boot_note(board, lambda note: bool(note.get("rolled_back")), TRIAL_DEADLINE_S)
-    tried = re.findall(r"SKY slot ([AB]) at", board.console()[seen - 4000 :])
+    tried = re.findall(r"SKY slot ([AB]) at", board.console())[boots:]
     ok = note.get("slot") == slot and BROKEN in note.get("rolled_back", "")
     table.add("it fails its checks: the board goes back by itself", f"{note.get('rolled_back')}; {tried}", ok)
     board.wait_ssh(BOOT_DEADLINE_S)
@@ -157,7 +156,7 @@ def unclean_boots(board: Board, table: Table) -> None:
         board.power_on()
         board.wait_console("Starting kernel", BOOT_DEADLINE_S)
         seen = re.findall(r"SKY state ([^\n]*)", board.console())[-1].strip()
-        if "unclean" in seen.split()[-1]:
+        if seen.split()[-1] == "unclean":
             break
     note = boot_note(board, lambda note: note.get("slot") not in (None, slot), BOOT_DEADLINE_S)
     ok = note.get("slot") not in (None, slot) and "did not stay up" in note.get("rolled_back", "")
@@ -168,11 +167,15 @@ def _slot(board: Board) -> str:
     return str(json.loads(board.ssh("cat /run/skywire/boot.json", user="admin").stdout)["slot"])
 
 
-def _await_down(board: Board) -> None:
+def _boots(board: Board) -> int:
+    """How often the boot loader chose a slot since power-on."""
+    return board.console().count("SKY state")
+
+
+def _await_boot(board: Board, boots: int) -> None:
     """Until the restart that was asked for has reached the boot loader."""
-    boots = board.console().count("SKY state")
     end = time.monotonic() + BOOT_DEADLINE_S
-    while board.console().count("SKY state") == boots and time.monotonic() < end:
+    while _boots(board) == boots and time.monotonic() < end:
         time.sleep(0.5)
 
 
