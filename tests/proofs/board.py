@@ -7,6 +7,7 @@ from pathlib import Path
 
 from image.emulator.board import Board, free_port
 from image.emulator.lan import Lan
+from image.run import Runner
 from tests.boot import (
     care_rows,
     cut_rows,
@@ -74,13 +75,21 @@ def update(ground: Ground, table: Table) -> None:
         well, broken = update_rows.make_bundles(board, ground.scratch / "bundles")
         update_rows.refused(board, table, well, ground.scratch)
         update_rows.update_stays(board, table, well)
-        update_rows.update_is_taken_back(board, table, broken)
-        update_rows.corrupted_slot(board, table)
-
-
-def unclean(ground: Ground, table: Table) -> None:
-    with ground.board("unclean") as board:
+        # both slots are good now: each of these two ends in the other one
         update_rows.unclean_boots(board, table)
+        update_rows.corrupted_slot(board, table)
+        update_rows.update_is_taken_back(board, table, broken)
+
+
+def oldboot(ground: Ground, table: Table) -> None:
+    folder = ground.scratch / "oldboot"
+    folder.mkdir()
+    with (folder / "log").open("w") as log:
+        image = update_rows.with_old_boot_script(ground.image, Runner(log, 0), folder)
+    with Board("virt", image, folder / "board") as board:
+        board.wait_ssh(BOOT_DEADLINE_S)
+        well, _ = update_rows.make_bundles(board, folder / "bundles")
+        update_rows.update_stays(board, table, well)
 
 
 def rollout(ground: Ground, table: Table) -> None:
@@ -127,7 +136,7 @@ PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
     "owner": ("claimed by its button, reset, restored by its words", owner),
     "pairing": ("two boards paired by their buttons", pairing),
     "update": ("updates: one that stays, one that is taken back, a corrupted slot", update),
-    "unclean": ("boots that end too soon", unclean),
+    "oldboot": ("an update under the boot script of before", oldboot),
     "rollout": (board_rollout.TITLE, rollout),
     "cuts": ("power cuts at any moment", cuts),
     "watchdog": ("watchdog and memory ceilings", watchdog),
