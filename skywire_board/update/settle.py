@@ -40,15 +40,17 @@ class Settled:
 def settle(seen: Seen, now: float) -> Settled:
     """What to make of a boot."""
     away = other(seen.slot)
-    trial = seen.trial if seen.trial and seen.trial.slot == seen.slot else None
+    trial = seen.trial if seen.trial and seen.trial.slot == seen.slot and not seen.state.good(seen.slot) else None
     why = why_fallen(seen)
     state, last = seen.state, seen.last
     if why:
         what = f"version {seen.trial.version} in slot {away}" if seen.trial and not trial else f"slot {away}"
         text = f"{what} {why}; slot {seen.slot} runs instead"
         state, last = _fall(state, seen.slot, seen.why), Last(text, text, now)
-    elif seen.trial and not trial and not last.text:
-        last = Last(f"the installation of version {seen.trial.version} was cut; slot {seen.slot} is untouched", "", now)
+    elif seen.trial and seen.trial.slot == away and not last.rolled_back:
+        cut = f"the installation of version {seen.trial.version} was cut; slot {seen.slot} is untouched"
+        back = f"version {seen.trial.version} in slot {away} was taken back"  # and the reason could not be noted
+        last = Last(back, back, now) if last.text else Last(cut, "", now)
     note = BootNote(
         slot=seen.slot,
         other=away,

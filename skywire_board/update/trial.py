@@ -6,7 +6,9 @@ kernel, initramfs, device trees, root and hash tree in one sum.
 
 import contextlib
 import hashlib
+import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from skywire_board.errors import UpdateError
 from skywire_board.update.model import Last, Trial
 from skywire_board.update.notes import Notes
 from skywire_board.update.settle import Seen, settle
+
+log = logging.getLogger("skywire_board.update")
 
 CMDLINE = Path("/proc/cmdline")
 CARD = Path("/run/skywire/card")
@@ -54,12 +58,13 @@ def note_boot(notes: Notes, places: Places) -> str:
     seen = Seen(words["slot"], words.get("why", ""), notes.version(), state, trial, last)
     settled = settle(seen, time.time())
     notes.write_boot(settled.note)  # before all that can fail
-    if settled.last != last:
-        notes.write_last(settled.last)
     if settled.state != state:
         change_state(places.card, lambda _: settled.state)
-    if settled.trial != trial:
-        notes.write_trial(settled.trial)
+    with _as_far_as_data_goes():
+        if settled.last != last:
+            notes.write_last(settled.last)
+        if settled.trial != trial:
+            notes.write_trial(settled.trial)
     kind = "on trial" if settled.note.trial else settled.last.rolled_back or "as before"
     return f"slot {settled.note.slot}, version {settled.note.version or 'unknown'}: {kind}"
 
@@ -73,10 +78,11 @@ def pass_trial(notes: Notes, places: Places) -> str:
         except UpdateError as error:
             places.damage.write_text(str(error))
             raise
-        notes.write_last(Last(f"version {trial.version} in slot {slot} passed its trial", "", time.time()))
     state, written = change_state(places.card, lambda state: mark_good(state, slot))
     if trial is not None:
-        notes.write_trial(None)
+        with _as_far_as_data_goes():
+            notes.write_last(Last(f"version {trial.version} in slot {slot} passed its trial", "", time.time()))
+            notes.write_trial(None)
     if note is not None:
         rolled_back = note.rolled_back if trial is None else ""
         notes.write_boot(msgspec.structs.replace(note, trial=False, good=True, rolled_back=rolled_back))
@@ -89,10 +95,20 @@ def fail_trial(notes: Notes, places: Places, why: str) -> str:
     if trial is None or trial.slot != slot:
         raise UpdateError(f"slot {slot} is not on trial, so there is nothing to take back")
     text = f"version {trial.version} in slot {slot} was taken back: {why}"
-    notes.write_last(Last(text, text, time.time()))
     change_state(places.card, lambda state: mark_bad(state, slot))
-    notes.write_trial(None)
+    with _as_far_as_data_goes():
+        notes.write_last(Last(text, text, time.time()))
+        notes.write_trial(None)
     return text
+
+
+@contextlib.contextmanager
+def _as_far_as_data_goes() -> Iterator[None]:
+    """A data partition that is full or read-only costs words; what the boot loader does is decided by then."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("cannot note it on the data partition: %s", error)
 
 
 def check_slot(trial: Trial, device: Path) -> None:

@@ -27,6 +27,7 @@ from skywire_board.bootstate.codec import (
     render,
 )
 from skywire_board.errors import BootStateError
+from skywire_board.update.trial import SLOTS
 
 TRIES = st.integers(0, 9)
 STATES = st.builds(
@@ -154,7 +155,8 @@ def test_command_line_marks_once(card: Path) -> None:
 
 def test_the_card_is_the_one_that_the_initramfs_links() -> None:
     initramfs = (Path(__file__).parents[2] / "image/initramfs/init").read_text()
-    assert f'ln -s "$dev" {CARD}\n' in initramfs
+    assert f'ln -s "$dev" {CARD};' in initramfs
+    assert f'ln -s "${{p}}2" {SLOTS}A; ln -s "${{p}}3" {SLOTS}B\n' in initramfs
     done = bootstate("show")
     assert (done.returncode, done.stderr) == (
         1,

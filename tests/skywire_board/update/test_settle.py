@@ -73,6 +73,20 @@ def test_a_slot_taken_back_keeps_its_reason() -> None:
     assert cut_before_the_note_was_removed.last == last
 
 
+def test_a_slot_taken_back_is_told_even_without_its_reason() -> None:
+    """The data partition was full when it was taken back: the note of the trial is still there."""
+    waits = Last("version 0.2.0+aaaaaaaaaaaa waits in slot B for a reboot", "", NOW)
+    settled = settle(seen("A", mark_bad(INSTALLED, "B"), TRIAL, last=waits), NOW + 60)
+    assert settled.note.rolled_back == "version 0.2.0+aaaaaaaaaaaa in slot B was taken back"
+    assert settled.trial is None
+
+
+def test_a_slot_that_was_marked_good_is_on_trial_no_more() -> None:
+    """Its note could not be removed, or the power went before it was."""
+    settled = settle(seen("B", mark_good(INSTALLED, "B"), TRIAL), NOW)
+    assert (settled.note.trial, settled.trial) == (False, None)
+
+
 @pytest.mark.parametrize(
     ("offered", "running", "older"),
     [
