@@ -102,7 +102,7 @@ def _judge(state: State) -> Decision:
     state = replace(state, trial=judge(before, state.boot, health, state.now_s))
     verdict = state.trial.verdict
     if verdict is Verdict.FAILED and (before.verdict is not verdict or state.now_s >= before.retry_s):
-        state = replace(state, trial=replace(state.trial, retry_s=math.inf))
+        state = replace(state, trial=replace(state.trial, retry_s=state.now_s + RETRY_S))
         why = why_failed(health, state.boot or Boot())
         said = Report(f"the update has failed its trial, rolling back: {why}", bad=True)
         trouble = Trouble(
@@ -119,8 +119,11 @@ def _judge(state: State) -> Decision:
 
 
 def _arm(state: State) -> Decision:
-    """The watchdog is armed once the system is up; or when it never will be, so that it resets the board."""
-    if state.armed or not (state.booted or state.now_s >= state.silent_since_s + START_GRACE_S * 2):
+    """The watchdog is armed once the system is up; or when it may never be, so that it resets the board. Not sooner:
+    the settings that leave it alone may have to be applied first. Before a trial they were.
+    """
+    is_late = state.now_s >= state.silent_since_s + START_GRACE_S * 2
+    if state.armed or not (state.booted or is_late or (state.boot is not None and state.boot.trial)):
         return state, []
     return replace(state, armed=True), [ArmWatchdog()]
 
@@ -247,8 +250,6 @@ def _on_action_failed(state: State, event: ActionFailed) -> Decision:
         case StartViscript() | RestartViscript():
             soon_s = min(state.keeping.grace_until_s, event.at_s + keeping.RETRY_START_S)
             state = replace(state, keeping=replace(state.keeping, grace_until_s=soon_s))
-        case StartUnit(Unit.ROLL_BACK):
-            state = replace(state, trial=replace(state.trial, retry_s=event.at_s + RETRY_S))
         case StartUnit(Unit.FACTORY_RESET):
             state = replace(state, resetting_until_s=0.0, flash=refused)
         case StartUnit(Unit.PAIRING):

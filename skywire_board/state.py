@@ -78,7 +78,7 @@ class Verdict(Enum):
 @dataclass(frozen=True, slots=True)
 class Trial:
     """`well_since_s`: since when all that is asked of the update is so, infinity when it is not; `retry_s`: when a
-    roll-back that could not be started is tried again.
+    roll-back that has not happened is asked for again.
     """
 
     verdict: Verdict = Verdict.NONE

@@ -13,7 +13,7 @@ from skywire_board.state import Trial, Verdict
 
 TRIAL_S = 600.0
 STEADY_S = 20.0
-RETRY_S = 30.0
+RETRY_S = 60.0  # a roll-back that has not ended the board by then is asked for again
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skywire_board.checking import BOOT, MESH, VISCRIPT
+from skywire_board.feeding import SHUTDOWN_S, why_starve
 from skywire_board.model import (
     Act,
     ActionFailed,
@@ -21,8 +22,8 @@ from skywire_board.model import (
     Unit,
 )
 from skywire_board.state import State, Trial, Verdict
-from skywire_board.trial import STEADY_S, TRIAL_S, Health, is_well, judge, trial_wake_s
-from tests.skywire_board.stories import ABSENT, LOST, WORKS, shown, tell, wait
+from skywire_board.trial import RETRY_S, STEADY_S, TRIAL_S, Health, is_well, judge, trial_wake_s
+from tests.skywire_board.stories import ABSENT, KNOWN, LOST, WORKS, shown, tell, wait
 
 BOOTS = st.builds(Boot, slot=st.sampled_from("AB"), trial=st.booleans(), mesh_before=st.booleans())
 HEALTHS = st.builds(Health, st.booleans(), st.booleans(), st.booleans())
@@ -99,13 +100,24 @@ def test_an_update_that_lost_the_mesh_is_rolled_back() -> None:
     state, _ = tell(CheckPassed(5.0, VISCRIPT), state=begin(boot, LOST))
     state, effects = wait(state, TRIAL_S - 1, mesh=LOST, boot=boot)
     assert done(effects) == []
-    state, effects = wait(state, TRIAL_S + 60, mesh=LOST, boot=boot)
+    state, effects = wait(state, TRIAL_S + RETRY_S - 1, mesh=LOST, boot=boot)
     assert done(effects) == [StartUnit(Unit.ROLL_BACK)]
     assert shown(effects) == [Pattern.ROLLED_BACK]
     assert [noticed.trouble.text for noticed in state.troubles] == ["the mesh does not work, and did before"]
-    state, effects = tell(ActionFailed(700.0, StartUnit(Unit.ROLL_BACK), "no such unit"), state=state)
-    _, effects = wait(state, 800.0, mesh=LOST, boot=boot)
-    assert done(effects) == [StartUnit(Unit.ROLL_BACK)]
+
+
+def test_a_roll_back_that_does_not_happen_is_asked_for_again_and_then_forced() -> None:
+    """Its unit may fail after systemd took the order; the watchdog is armed from the trial's beginning."""
+    boot = Boot("B", trial=True)
+    state, effects = tell(*KNOWN, CheckPassed(0.6, BOOT, boot), CheckFailed(5.0, VISCRIPT, ABSENT))
+    assert state.armed
+    state, _ = wait(state, TRIAL_S + 1, ABSENT, boot=boot)
+    failed = ActionFailed(TRIAL_S + 2, StartUnit(Unit.ROLL_BACK), "no such unit")
+    state, effects = tell(failed, state=state)
+    state, more = wait(state, TRIAL_S + 2.5 * RETRY_S, ABSENT, boot=boot)
+    assert done(effects + more) == [StartUnit(Unit.ROLL_BACK)] * 2
+    assert why_starve(state, TRIAL_S + 250) == ""
+    assert "not rolled back" in why_starve(state, TRIAL_S + SHUTDOWN_S)
 
 
 def test_a_mesh_that_was_not_there_before_is_not_asked_for() -> None:
