@@ -105,6 +105,11 @@ def other(slot: str) -> str:
     return "B" if slot == "A" else "A"
 
 
+def is_untried(state: BootState, slot: str) -> bool:
+    """Whether `slot` was never marked good and there is one to go back to."""
+    return not state.good(slot) and state.good(other(slot))
+
+
 def mark_good(state: BootState, slot: str) -> BootState:
     """`state` with all tries for `slot`, which has shown that it works; the same when all that is so already."""
     return replace(state, a_left=TRIES, a_good=True) if slot == "A" else replace(state, b_left=TRIES, b_good=True)

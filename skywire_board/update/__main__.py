@@ -39,14 +39,16 @@ def main() -> None:
 def _serve() -> str:
     import asyncio
 
+    from skywire_board.update.installing import INCOMING
     from skywire_board.update.notes import Notes
     from skywire_board.update.rauc import Rauc
     from skywire_board.update.server import Door, given_listener
 
-    listener = given_listener()
+    listener, notes = given_listener(), Notes()
+    (notes.folder / INCOMING).unlink(missing_ok=True)  # an upload that a power cut left
 
     async def serve() -> None:
-        await Door(Notes(), Rauc()).serve(listener)
+        await Door(notes, Rauc()).serve(listener)
 
     asyncio.run(serve())
     return ""

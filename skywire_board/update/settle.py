@@ -7,11 +7,12 @@ on trial is told by the note of the installation. Together they say what happene
     ... of the other, which is first and has no tries    it did not start
     ... of the other, and the boot loader says unclean   it started, and did not stay up
     ... of the other, which is not first                 its installation was cut, or it was taken back: no trial
+    there is none, and the slot was never good           a trial that cannot be passed: /data is lost to this slot
 """
 
 from dataclasses import dataclass, replace
 
-from skywire_board.bootstate.codec import ORDERS, SLOTS, BootState, mark_bad, mark_good, other
+from skywire_board.bootstate.codec import ORDERS, SLOTS, BootState, is_untried, mark_bad, mark_good, other
 from skywire_board.update.model import BootNote, Last, Trial
 
 
@@ -54,7 +55,7 @@ def settle(seen: Seen, now: float) -> Settled:
     note = BootNote(
         slot=seen.slot,
         other=away,
-        trial=trial is not None,
+        trial=trial is not None or is_untried(seen.state, seen.slot),
         mesh_before=trial is not None and trial.mesh_before,
         good=False,
         rolled_back=last.rolled_back,

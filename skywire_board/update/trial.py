@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from skywire_board.bootstate.card import change_state, read_state
-from skywire_board.bootstate.codec import BootState, mark_bad, mark_good, read_words
+from skywire_board.bootstate.codec import BootState, is_untried, mark_bad, mark_good, read_words
 from skywire_board.errors import UpdateError
 from skywire_board.update.model import Last, Trial
 from skywire_board.update.notes import Notes
@@ -72,6 +72,10 @@ def note_boot(notes: Notes, places: Places) -> str:
 def pass_trial(notes: Notes, places: Places) -> str:
     """Marks the running slot good; a slot on trial only after reading all of it. UpdateError when it is damaged."""
     slot, trial, note = places.words()["slot"], notes.trial(), notes.boot()
+    if trial is None and _is_untried(places, slot):
+        text = f"slot {slot} was never good, and the note of its trial is gone (does it see the data partition?)"
+        places.damage.write_text(text)
+        raise UpdateError(text)
     if trial is not None and trial.slot == slot:
         try:
             check_slot(trial, places.device(slot))
@@ -92,14 +96,22 @@ def pass_trial(notes: Notes, places: Places) -> str:
 def fail_trial(notes: Notes, places: Places, why: str) -> str:
     """Marks the slot on trial bad, so that the next boot is the other one; says why it was taken back."""
     slot, trial = places.words()["slot"], notes.trial()
-    if trial is None or trial.slot != slot:
+    if trial is not None and trial.slot == slot:
+        text = f"version {trial.version} in slot {slot} was taken back: {why}"
+    elif _is_untried(places, slot):
+        text = f"slot {slot} was taken back: {why}"
+    else:
         raise UpdateError(f"slot {slot} is not on trial, so there is nothing to take back")
-    text = f"version {trial.version} in slot {slot} was taken back: {why}"
     change_state(places.card, lambda state: mark_bad(state, slot))
     with _as_far_as_data_goes():
         notes.write_last(Last(text, text, time.time()))
         notes.write_trial(None)
     return text
+
+
+def _is_untried(places: Places, slot: str) -> bool:
+    state = read_state(places.card).state
+    return state is not None and is_untried(state, slot)
 
 
 @contextlib.contextmanager

@@ -80,6 +80,24 @@ def test_what_is_not_on_trial_is_never_taken_back(notes: Notes, places: Places) 
     assert state(places) == before
 
 
+def test_a_slot_that_lost_its_note_is_never_good(notes: Notes, places: Places, tmp_path: Path) -> None:
+    """It cannot mount /data, so it sees no note, no identity and no network; the other slot could."""
+    notes.write_trial(None)
+    note_boot(notes, places)
+    assert json.loads((tmp_path / "boot.json").read_text())["trial"] is True
+    with pytest.raises(UpdateError, match="slot B was never good, and the note of its trial is gone"):
+        pass_trial(notes, places)
+    assert "never good" in fail_trial(notes, places, ask_why(places))
+    assert (state(places).order, state(places).b_left) == ("A B", 0)
+
+
+def test_the_first_boot_of_a_card_has_nothing_to_go_back_to(notes: Notes, places: Places) -> None:
+    notes.write_trial(None)
+    write_state(places.card, BootState(0, "B A", 3, 2))
+    note_boot(notes, places)
+    assert pass_trial(notes, places).startswith("slot B is good")
+
+
 def test_data_that_cannot_be_written_keeps_no_verdict_back(notes: Notes, places: Places, tmp_path: Path) -> None:
     """A file stands where the folder of the notes was: writing fails as on a partition that went read-only."""
     note_boot(notes, places)
