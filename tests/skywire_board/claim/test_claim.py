@@ -1,5 +1,7 @@
 """The claim with the real sshd, the card's own configuration, and real clients: who is pinned, and who never is."""
 
+import contextlib
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,3 +141,19 @@ def test_others_cannot_ask_for_a_key_to_be_pinned(unclaimed: SshBoard, tmp_path:
     assert keys(unclaimed).strip() == ""
     assert window.poll() is None
     window.terminate()
+
+
+def test_a_neighbour_that_never_logs_in_keeps_nobody_else_out(board: SshBoard) -> None:
+    with contextlib.ExitStack() as held:
+
+        def is_greeted(source: str) -> bool:
+            line = socket.create_connection(("127.0.0.1", board.port), 30, (source, 0))
+            held.callback(line.close)
+            try:
+                return line.recv(4) == b"SSH-"
+            except ConnectionResetError:
+                return False
+
+        greeted = [is_greeted("127.0.0.2") for _ in range(50)]
+        assert 0 < sum(greeted) < 10
+        assert all(is_greeted("127.0.0.3") for _ in range(3))
