@@ -118,3 +118,12 @@ def test_the_firewall_is_there_before_any_interface_is_brought_up() -> None:
     assert "Before=network-pre.target systemd-networkd.service" in text
     assert "ExecStop" not in text
     assert (UNITS / "systemd-networkd.service.requires/skywire-firewall.service").is_symlink()
+
+
+def test_each_path_is_made_once() -> None:
+    """Of two lines systemd takes the first, which may be the one that lets more in."""
+    lines = (OVERLAY / "usr/lib/tmpfiles.d/skywire.conf").read_text().splitlines()
+    made = [line.split() for line in lines if line and not line.startswith("#")]
+    paths = [words[1] for words in made]
+    assert sorted(set(paths)) == sorted(paths)
+    assert [words[2:5] for words in made if words[1] == "/data/update"] == [["0700", "root", "root"]]
