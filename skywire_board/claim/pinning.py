@@ -1,6 +1,7 @@
 """Pins the first key, once and durably: a file that is linked into place, and whatever `merge` makes of it.
 
 A link fails where something is, so of two that come at once one wins; after a power cut the file is whole or absent.
+A file in that place that holds no key (damaged) would shut the board to all for ever: it is set aside.
 """
 
 import os
@@ -41,8 +42,15 @@ def pin(key: str, places: Places) -> str:
     print_of_key = fingerprint(key)
     if is_claimed(places):
         raise ClaimError("this board is claimed already: its owner can add keys (/data/owner/authorized_keys.d)")
+    data = f"{' '.join(read_key(key))} pinned-by-button\n".encode()
     try:
-        _write_first(places.owner, f"{' '.join(read_key(key))} pinned-by-button\n".encode())
+        try:
+            _write_first(places.owner, data)
+        except FileExistsError:
+            if is_claimed(places):
+                raise
+            (places.owner / PINNED).replace(places.owner / f"{PINNED}.bad")  # a name with a dot counts for nothing
+            _write_first(places.owner, data)
     except FileExistsError:
         raise ClaimError("this board was claimed by another key just now") from None
     except OSError as error:

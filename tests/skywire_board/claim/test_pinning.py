@@ -57,6 +57,17 @@ def test_a_link_left_without_sshd_being_told_is_claimed_at_the_next_boot(tmp_pat
         pin(KEY, places)
 
 
+def test_a_damaged_file_in_its_place_does_not_shut_the_board_for_ever(tmp_path: Path) -> None:
+    places = places_in(tmp_path)
+    places.owner.mkdir()
+    (places.owner / "claimed").write_bytes(bytes(80))
+    assert pin(KEY, places) == fingerprint(KEY)
+    assert (places.owner / "claimed").read_text().startswith(KEY)
+    assert (places.owner / "claimed.bad").read_bytes() == bytes(80)
+    with pytest.raises(ClaimError, match="claimed already"):
+        pin(KEY, places)
+
+
 def test_lines_that_are_no_keys_claim_nothing(tmp_path: Path) -> None:
     places = places_in(tmp_path)
     places.boot.write_text("# put your keys here\nhello\nssh-ed25519 AAAA broken\n")
