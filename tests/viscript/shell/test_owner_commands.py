@@ -149,5 +149,7 @@ def test_reset_asks_for_the_name_first(board: Throwaway) -> None:
         at.type("yes\n")
         assert at.end() == 0
     assert "Nothing was changed" in at.seen
+    assert "Gone from skywire.yaml are Wi-Fi password, invitation and identity words" in at.seen
+    assert "keys there log in as before" in at.seen
     no_board = viscript(board, "reset", "--yes")
     assert (no_board.returncode, b"cannot ask the board's supervisor" in no_board.stderr) == (1, True)

@@ -9,7 +9,8 @@ from viscript.shell.parse import take_flag
 WARNING = """\
 This forgets everything on this board: its identity, networks, messages, settings, and the
 keys that log in by its button. What stands on its boot partition (authorized_keys,
-skywire.yaml) is applied anew; without a key there it is nobody's again.
+skywire.yaml) is applied anew: keys there log in as before, without one it is nobody's again.
+Gone from skywire.yaml are Wi-Fi password, invitation and identity words: write them there anew.
 To have its identity back later, write down its words first: identity export"""
 
 
