@@ -23,10 +23,15 @@ def ask(make: Make, path: Path = SOCKET) -> Iterator[tuple[Made, Iterator[bytes]
             door.connect(str(path))
             door.sendall(msgspec.json.encode(make) + b"\n")
             with door.makefile("rb") as file:
-                answer: Made | Refused = msgspec.json.decode(file.readline(MAX_LINE), type=Answer)
+                line = file.readline(MAX_LINE)
+                if not line:
+                    raise ConnectionResetError
+                answer: Made | Refused = msgspec.json.decode(line, type=Answer)
                 if isinstance(answer, Refused):
                     raise SupportError(answer.text)
                 yield answer, _chunks(file.read, 0 if answer.path else answer.bytes)
+    except (BrokenPipeError, ConnectionResetError):
+        raise SupportError(f"'{path}' hung up: an archive is being made for another; ask again in minutes") from None
     except (OSError, msgspec.DecodeError) as error:
         raise SupportError(f"cannot ask for the archive at '{path}': {error} (is this a board?)") from None
 

@@ -127,3 +127,9 @@ def test_each_path_is_made_once() -> None:
     paths = [words[1] for words in made]
     assert sorted(set(paths)) == sorted(paths)
     assert [words[2:5] for words in made if words[1] == "/data/update"] == [["0700", "root", "root"]]
+
+
+def test_one_collector_for_support_runs_at_a_time() -> None:
+    """Two beside each other would take 320 MB of a board that has 512."""
+    socket = (UNITS / "skywire-support.socket").read_text()
+    assert re.findall(r"^MaxConnections=(\d+)$", socket, re.MULTILINE) == ["1"]

@@ -4,16 +4,21 @@ import base64
 import gzip
 import io
 import json
+import socket
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from services import keys, words
+from skywire_board.errors import SupportError
+from skywire_board.support.client import ask
 from skywire_board.support.collect import make_archive
 from skywire_board.support.outline import outline
 from skywire_board.support.redact import Redactor
 from skywire_board.support.sources import FILES, TOLD, Told
+from skywire_board.support.words import Make
 
 SEED = keys.new_seed()
 RAW = SEED.reveal()
@@ -176,3 +181,16 @@ def test_the_archive_tells_no_time_and_no_owner(board: Path) -> None:
 )
 def test_outlines(text: str, expected: str) -> None:
     assert outline(text) == expected
+
+
+def test_a_second_asker_is_told_to_come_again(tmp_path: Path) -> None:
+    """As systemd does it beyond MaxConnections: taken, and hung up."""
+    path = tmp_path / "support.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        hangs_up = threading.Thread(target=lambda: listener.accept()[0].close())
+        hangs_up.start()
+        with pytest.raises(SupportError, match="made for another; ask again"), ask(Make(), path):
+            pass
+        hangs_up.join(10)
