@@ -138,3 +138,24 @@ def test_a_reset_that_was_cut_goes_on_at_the_next_boot(card: Path, loop: str, tm
     mark_new(Path(loop))  # as if the cut had come just before the new file system was marked
     assert boots.boot("ls /data").split() == ["etc", "lost+found"]
     assert kind(card) == "83"
+
+
+@NEEDS_LOOP
+@pytest.mark.parametrize("drops", [True, False], ids=["discards", "discards nothing"])
+def test_what_cannot_be_mounted_is_dropped_or_overwritten(
+    card: Path, loop: str, tmp_path: Path, *, drops: bool
+) -> None:
+    boots = Boots(loop, tmp_path)
+    (tmp_path / "secret").write_bytes(SECRET)
+    boots.boot(f"mkdir /data/identity; cp {tmp_path}/secret /data/identity/seed; sync")
+    with Path(f"{loop}p4").open("r+b") as part:
+        part.seek(1024 + 96)  # the features that who mounts it has to know
+        part.write(b"\xff" * 4)
+    assert SECRET in card.read_bytes()
+    if not drops:
+        Path(f"/sys/block/{Path(loop).name}/queue/discard_max_bytes").write_text("0")
+    slots = card.read_bytes()[6144 * 512 : 10240 * 512]
+    mark_new(Path(loop))
+    assert boots.boot("ls /data").split() == ["etc", "lost+found"]
+    assert SECRET[:54] not in card.read_bytes()
+    assert card.read_bytes()[6144 * 512 : 10240 * 512] == slots
