@@ -23,20 +23,24 @@ DEADLINE_S = 120.0
 
 
 class Line:
-    """A connection to a service, JSON lines both ways, as a user of the board; tried until it is there."""
+    """A connection to a service, JSON lines both ways, as a user of the board and of its socket's group."""
 
     def __init__(self, path: str, user: str = "root") -> None:
+        end = time.monotonic() + DEADLINE_S
+        while not Path(path).exists() and time.monotonic() < end:
+            time.sleep(0.2)
+        os.setegid(Path(path).stat().st_gid)
         os.seteuid(pwd.getpwnam(user).pw_uid)
         try:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(DEADLINE_S)
-            end = time.monotonic() + DEADLINE_S
             while self._socket.connect_ex(path):
                 if time.monotonic() > end:
                     raise SystemExit(f"nobody answers at '{path}'")
                 time.sleep(0.2)
         finally:
             os.seteuid(0)
+            os.setegid(0)
         self._file = self._socket.makefile("rw")
 
     def ask(self, do: str, **words: object) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from image.emulator.board import Board, answers_ssh
 from image.errors import EmulatorError
 from tests.boot.bundle_server import BundleServer
 from tests.boot.chain import FOLDER, send_program
+from tests.boot.modules import put_module
 
 GUEST = Path(__file__).with_name("cuts_guest.py")
 DEADLINE_S = 900
@@ -166,13 +167,8 @@ class Recorder:
 
     def forgetful(self) -> None:
         """Names again, kept by a node without the fsync of its folder: the harness must see that."""
-        board = self.board
-        board.ssh(
-            f"sudo cp {NAMES} /run/names.py; sudo sed -i 's/{FSYNC}/pass/' /run/names.py; grep -c pass /run/names.py;"
-            f" sudo mount --bind /run/names.py {NAMES};"
-            " sudo kill -9 $(systemctl show -P MainPID 'skywire-app-node-*' | head -n 1)",
-            user="admin",
-        )
+        put_module(self.board, NAMES, f"sed 's/{FSYNC}/pass/' {NAMES}")
+        self.board.ssh("sudo kill -9 $(systemctl show -P MainPID 'skywire-app-node-*' | head -n 1)", user="admin")
         with self.part("forgetful"):
             self.keep("names", "/mesh/node/pets.yaml", "text", first=1000)
 

@@ -6,6 +6,7 @@ import re
 import time
 
 from image.emulator.board import Board, answers_ssh
+from tests.boot.modules import put_module, take_module
 from tests.boot.recovery import main_pid
 from tests.boot.rows import Table, wait_for
 
@@ -79,8 +80,7 @@ def _frozen(board: Board) -> tuple[str, bool]:
 
 def _leaks(board: Board) -> tuple[str, bool]:
     """A thread that takes 8 MiB each 50 ms is added to the service's own program."""
-    board.send(LEAK.encode(), f"cat {MODULE} - | sudo tee /run/leak.py >/dev/null", user="admin")
-    _say(board, f"sudo mount --bind /run/leak.py {MODULE}")
+    put_module(board, MODULE, f"cat {MODULE} -", LEAK)
     boot, others = _say(board, BOOT_ID), [main_pid(board, unit) for unit in ("viscript", "skywire-board")]
     try:
         board.ssh(f"s {APP}")
@@ -89,7 +89,7 @@ def _leaks(board: Board) -> tuple[str, bool]:
         again = wait_for(lambda: _pid(board) if _pid(board) not in {0, first} else None, LEAKS_WITHIN_S, 0.5) or 0
         log = _say(board, "sudo journalctl -b -q -o cat --no-pager | grep -iE 'oom|out of memory' | tail -n 2")
     finally:
-        _say(board, f"sudo umount {MODULE}")
+        take_module(board, MODULE)
         board.ssh(f"sd {APP}", check=False)
     same = _say(board, BOOT_ID) == boot and others == [main_pid(board, unit) for unit in ("viscript", "skywire-board")]
     limit = f"{int(ceiling[0]) >> 20} MiB" if ceiling and ceiling[0].isdigit() else "no ceiling"
