@@ -29,6 +29,7 @@ from services.updates import plan
 from services.updates.api_words import BoardRow, StartUpdate, Update
 from services.updates.errors import StateError
 from services.updates.model import BoardState, Bundle, Install, Patience, Rollout, Step
+from services.updates.paced import Paced
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Rollouts:
         self._orders, self._registry, self._keeper, self._patience = orders, registry, keeper, patience
         self.current: Rollout | None = None
         self._boards: dict[NodeId, BoardState] = {}
+        self._paced = Paced(self._keep_state)
         self._since: dict[NodeId, tuple[Step, float]] = {}
         self._told: dict[NodeId, float] = {}
         self._followed_name = ""
@@ -73,6 +75,7 @@ class Rollouts:
 
     async def stop(self) -> None:
         await end_tasks([*self._telling, *([self._task] if self._task is not None else [])])
+        await self._paced.stop()
         for followed in self._followed:
             await followed.stop()
 
@@ -84,6 +87,11 @@ class Rollouts:
 
     async def take_state(self, node_id: NodeId, state: BoardState) -> None:
         """Told by that node itself. Raises BusError."""
+        is_known = self._boards.get(node_id) == state and not self._paced.is_busy(node_id)
+        if not is_known and node_id in self._registry.nodes:
+            await self._paced.take(node_id, state)
+
+    async def _keep_state(self, node_id: NodeId, state: BoardState) -> None:
         if self._boards.get(node_id) == state or node_id not in self._registry.nodes:
             return
         await self._store.boards.put(node_id, msgspec.json.encode(state))

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -39,6 +40,9 @@ MAX_CONNECTIONS, MAX_OF_ONE = 512, 64
 MAX_READS = 16
 """Pieces fetched from the store at once, whoever asked."""
 
+MAX_PIECES, PIECES_OF_ONE = 128, 8
+"""Pieces in RAM at once, until who asked has taken them: 16 MiB together, 1 MiB for one member."""
+
 META_KEPT_S = 10.0
 PIECE = 2 * CHUNK
 
@@ -48,7 +52,7 @@ Address = IPv4Address | IPv6Address
 
 
 class Server:
-    """`current` is the bundle of the last roll-out. `sent` counts bytes of bundles."""
+    """`current` is the bundle of the last roll-out. `sent` counts bytes of bundles; `unsent` are those in RAM."""
 
     def __init__(
         self, objects: Objects, current: Callable[[], Bundle | None], is_member: Callable[[Address], bool]
@@ -58,9 +62,10 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._of: Counter[Address] = Counter()
         self._server: asyncio.Server | None = None
-        self._turns = asyncio.Semaphore(MAX_READS)
+        self._turns, self._pieces = asyncio.Semaphore(MAX_READS), asyncio.Semaphore(MAX_PIECES)
+        self._shares: dict[Address, asyncio.Semaphore] = {}
         self._refusals = Refusals(log)
-        self.sent = 0
+        self.sent = self.unsent = 0
 
     async def start(self, at: Address, port: int) -> None:
         """Raises EngineError."""
@@ -84,12 +89,19 @@ class Server:
             turn_away(writer, ranges.refuse(error))
             return
         self._of[who] += 1
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        share = self._shares.setdefault(who, asyncio.Semaphore(PIECES_OF_ONE))
+        writer.transport.set_write_buffer_limits(
+            high=0
+        )  # what is drained is in RAM no longer, nor waits in the kernel's
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, CHUNK)
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer, share))
         self._tasks.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             self._of -= Counter((who,))
+            if who not in self._of:
+                self._shares.pop(who, None)
             writer.transport.abort() if task.cancelled() else writer.close()
 
         task.add_done_callback(ended)
@@ -101,12 +113,14 @@ class Server:
             return RequestError(503, "too many connections: close some, or ask again in a moment")
         return None
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, share: asyncio.Semaphore
+    ) -> None:
         with contextlib.suppress(OSError):  # gone, or silent: TimeoutError is one
             stays = True
             while stays:
                 try:
-                    stays = await self._answer(await self._next(reader), writer)
+                    stays = await self._answer(await self._next(reader), writer, share)
                 except EOFError:
                     return
                 except RequestError as error:
@@ -122,7 +136,7 @@ class Server:
         except asyncio.LimitOverrunError:
             raise RequestError(431, f"more than {ranges.MAX_HEAD} bytes of header") from None
 
-    async def _answer(self, request: ranges.Request, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, request: ranges.Request, writer: asyncio.StreamWriter, share: asyncio.Semaphore) -> bool:
         """Whether the connection stays."""
         if request.path == "/updates/current":
             bundle = self._current()
@@ -134,19 +148,27 @@ class Server:
         reply = ranges.answer(request, meta.size, meta.name)
         writer.write(reply.head)
         for start in range(reply.start, reply.stop, PIECE):
-            stop = min(start + PIECE, reply.stop)
             try:
-                async with self._turns:
-                    data = await self._objects.read(meta, start, stop)
+                async with share, self._pieces:
+                    await self._send(meta, start, min(start + PIECE, reply.stop), writer)
             except BusError as error:
                 log.warning("a bundle is sent in part: %s", error)
                 self._metas.pop(meta.name, None)
                 return False
+        return request.stays
+
+    async def _send(self, meta: Meta, start: int, stop: int, writer: asyncio.StreamWriter) -> None:
+        """One piece, until the other side's window took all of it. Raises BusError, OSError."""
+        self.unsent += stop - start
+        try:
+            async with self._turns:
+                data = await self._objects.read(meta, start, stop)
             writer.write(data)
             self.sent += len(data)
             async with asyncio.timeout(TAKE_WITHIN_S):
                 await writer.drain()
-        return request.stays
+        finally:
+            self.unsent -= stop - start
 
     async def _find(self, path: str) -> Meta:
         """Raises RequestError."""

@@ -298,3 +298,17 @@ def test_another_s_words_about_boards_are_checked(tmp_path: Path) -> None:
             assert issubclass(BundleError, ManagerError)
 
     run(test())
+
+
+def test_a_board_that_never_stops_talking_does_not_wear_the_card(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running_manager(tmp_path) as (manager, _), boards(manager, 1) as (a,):
+            for number in range(30):
+                await a.say_board(text=f"word {number}")
+            kept, newest = manager.engine.store.boards, b"word 29"
+            async with asyncio.timeout(20):
+                while (entry := await kept.get(a.id)) is None or newest not in entry.value:
+                    await asyncio.sleep(0.05)
+            assert entry.revision < 10, "of 31 words"
+
+    run(test())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -107,12 +108,12 @@ def test_no_more_than_the_store_holds(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def serving_bundles(folder: Path) -> AsyncIterator[tuple[Server, Meta, IPv4Address, Engine]]:
-    """`127.0.0.1` is a member, 127.0.0.2 is not."""
+    """127.0.0.1 and 127.0.0.3 are members, 127.0.0.2 is not."""
     address = new_address()
     async with running_engine(folder) as (engine, _, _):
         objects = Objects(engine.bundles)
         meta = await store(objects)
-        server = Server(objects, lambda: meta.bundle, lambda who: who == ip_address("127.0.0.1"))
+        server = Server(objects, lambda: meta.bundle, lambda who: str(who) in {"127.0.0.1", "127.0.0.3"})
         await server.start(address, PORT)
         try:
             yield server, meta, address, engine
@@ -187,6 +188,48 @@ def test_what_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             await Objects(engine.bundles).sweep(set())
 
     run(test())
+
+
+def test_who_asks_and_does_not_take_fills_no_ram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One member's many connections hold its own share of pieces; another member is served meanwhile."""
+    monkeypatch.setattr(serving, "PIECES_OF_ONE", 2)
+    big = 24 * serving.PIECE
+
+    async def test() -> None:
+        async with serving_bundles(tmp_path) as (server, small, address, engine), asyncio.timeout(60):
+            meta = await store(Objects(engine.bundles), NOISE * (big // SIZE + 1))
+            head = f"GET /updates/{meta.name}.raucb HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+            held = [await open_narrow(address, head) for _ in range(6)]
+            full = 2 * serving.PIECE
+            await until(lambda: server.unsent == full and server.sent >= full)
+            path = f"GET /updates/{small.name}.raucb HTTP/1.1\r\nHost: a"
+            before = server.sent
+            for _ in range(5):
+                assert (await ask(address, path, source="127.0.0.3"))[0][2] == NOISE
+            assert (server.unsent, server.sent) == (full, before + 5 * SIZE)
+            for line in held:
+                line.close()
+            assert (await ask(address, path))[0][2] == NOISE
+            await until(lambda: not server.unsent)
+
+    run(test())
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so():  # noqa: ASYNC110  # what the network took is no event
+            await asyncio.sleep(0.01)
+
+
+async def open_narrow(address: IPv4Address, said: bytes) -> socket.socket:
+    """A connection that takes next to nothing."""
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.bind(("127.0.0.1", 0))
+    line.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(line, (str(address), PORT))
+    await asyncio.get_running_loop().sock_sendall(line, said)
+    return line
 
 
 def test_a_bundle_that_is_broken_in_the_store_is_cut_short(tmp_path: Path) -> None:
