@@ -189,7 +189,12 @@ def test_a_second_asker_is_told_to_come_again(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        hangs_up = threading.Thread(target=lambda: listener.accept()[0].close())
+
+        def hang_up() -> None:
+            asker, _ = listener.accept()
+            asker.close()
+
+        hangs_up = threading.Thread(target=hang_up)
         hangs_up.start()
         with pytest.raises(SupportError, match="made for another; ask again"), ask(Make(), path):
             pass
