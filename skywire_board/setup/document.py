@@ -20,6 +20,8 @@ PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?", re.D
 STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 MISSING = re.compile(r"Object missing required field `(.*)`")
+KEY_LIKE = re.compile(r"[A-Za-z_-]{1,20}")
+QUOTED = re.compile(r"""\s(['"])(?!<)(?:(?!\1).){2,}\1""")
 NAMED = re.compile(r"'(\w+)' (must|needs) ")
 EXPECTED = {"bool": "true or false", "str": "text", "object": "keys with values", "array": "a list"}
 
@@ -43,7 +45,7 @@ class Document:
 
     def convert(self, kind: type[T], secret: tuple[tuple[str, ...], ...] = (), at: tuple[str, ...] = ()) -> T:
         """What stands below the keys `at`. SetupError names file, line, key, what was expected and, unless it is
-        `secret`, what was found.
+        `secret` or where a secret may stand by mistake, what was found.
         """
         plain = {} if self.plain is None else self.plain
         for name in at:
@@ -91,7 +93,8 @@ class Document:
             if not isinstance(name, yaml.ScalarNode):
                 raise SetupError(f"{self.source}:{self.line(name)}: expected a key, such as `name: pi-1`")
             if name.value in found:
-                raise SetupError(f"{self.source}:{self.line(name)}: key '{name.value}' is given twice")
+                known = f"key '{name.value}'" if KEY_LIKE.fullmatch(name.value) else "a key"
+                raise SetupError(f"{self.source}:{self.line(name)}: {known} is given twice")
             found[name.value] = self._plain(value)
         return found
 
@@ -106,8 +109,11 @@ class Document:
         elif (named := NAMED.match(what)) is not None:
             keys, what = [*keys, named[1]], what[len(named[1]) + 3 :]
         node, shown = self._find(keys, key=unknown is not None), ""
-        if isinstance(node, yaml.ScalarNode) and unknown is None and tuple(keys) not in secret:
+        near = _is_near(keys, secret)
+        if isinstance(node, yaml.ScalarNode) and unknown is None and not near:
             shown = f", found '{node.value}'"
+        if unknown is not None and (near or not KEY_LIKE.fullmatch(unknown[1])):
+            keys, what = keys[:-1], "holds a key that nobody knows (a value on its own?)"
         what = re.sub(r"`([^`]+)`", lambda kinds: _kinds(kinds[1]), what)
         where = f"key '{'.'.join(keys)}': " if keys else ""
         return f"{self.source}:{self.line(node)}: {where}{what[:1].lower()}{what[1:]}{shown}"
@@ -121,6 +127,12 @@ class Document:
                 return node
             node = below
         return node
+
+
+def _is_near(keys: list[str], secret: tuple[tuple[str, ...], ...]) -> bool:
+    """Whether a secret may stand there by mistake: above a secret's place, in it, or beside it below the same key."""
+    given = tuple(keys)
+    return any(given == path[: len(given)] or given[: len(path[:-1] or path)] == (path[:-1] or path) for path in secret)
 
 
 def _below(node: yaml.Node | None, name: str, *, key: bool = False) -> yaml.Node | None:
@@ -149,7 +161,7 @@ def _said(error: yaml.MarkedYAMLError) -> str:
     text = error.problem or "not YAML"
     if "\\t" in text:
         return "a tab; indent with spaces"
-    return f"not YAML: {text}"
+    return f"not YAML: {QUOTED.sub('', text)}"
 
 
 def _kinds(text: str) -> str:

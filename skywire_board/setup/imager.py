@@ -60,7 +60,7 @@ class Netplan(msgspec.Struct, frozen=True):
 
 def read_user_data(document: Document) -> tuple[Settings, list[str]]:
     """Settings and what a person should know of what was left out. SetupError names the line."""
-    said = document.convert(UserData)
+    said = document.convert(UserData, (("users",),))
     keys, notes = list(said.ssh_authorized_keys or []), []
     for user in said.users or []:
         if isinstance(user, str):

@@ -57,6 +57,30 @@ def test_a_secret_is_never_told() -> None:
     assert "hunter2" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("wifi: hunter22secret\n", "skywire.yaml:1: key 'wifi': expected keys with values"),
+        ("wifi: {ssid: x, hunter22secret}\n", "skywire.yaml:1: key 'wifi': holds a key that nobody knows"),
+        ("wifi:\n  ssid: x\n  huntersecret: y\n", "skywire.yaml:3: key 'wifi': holds a key that nobody knows"),
+        ("wifi:\n  ssid: x\n  country: hunter22secret\n", "skywire.yaml:3: key 'wifi.country': must be two letters"),
+        ("wifi:\n  ssid: x\n  hidden: hunter22secret\n", "skywire.yaml:3: key 'wifi.hidden': expected true or false"),
+        ("wifi:\n  ssid: x\n  password: *hunter22\n", "skywire.yaml:3: not YAML: found undefined alias"),
+        ("wifi:\n  ssid: x\n  password: !hunter22!x y\n", "skywire.yaml:3: not YAML: found undefined tag handle"),
+        ("hunter22secret\n", "skywire.yaml:1: expected keys with values"),
+        ("name: x\n? skywire:hunter22@h:1/2.3\n", "skywire.yaml:2: holds a key that nobody knows"),
+        ("hunter22: 1\nhunter22: 2\n", "skywire.yaml:2: a key is given twice"),
+        ("identity: {hunter22: x}\n", "skywire.yaml:1: key 'identity': expected text"),
+        ("invite: [hunter22]\n", "skywire.yaml:1: key 'invite': expected text"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_told_either(text: str, says: str) -> None:
+    with pytest.raises(SetupError) as told:
+        read(text)
+    assert str(told.value).startswith(says)
+    assert "hunter" not in str(told.value)
+
+
 def test_texts_stay_what_they_are() -> None:
     settings = read("name: 007\nwifi: {ssid: 12345, country: NO, password: 0123456789, hidden: true}\n")
     assert settings.name == "007"

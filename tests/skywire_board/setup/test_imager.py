@@ -113,6 +113,14 @@ def test_what_it_cannot_have_written_is_refused(scene: Scene, name: str, text: s
     assert str(told.value).startswith(says)
 
 
+def test_a_password_in_the_wrong_place_is_not_told(scene: Scene) -> None:
+    for text in ("users: hunter22\n", "users:\n- {name: x, ssh_authorized_keys: hunter22}\n"):
+        scene.write(f"#cloud-config\n{text}", "user-data")
+        with pytest.raises(SetupError, match="key 'users") as told:
+            scene.apply()
+        assert "hunter22" not in str(told.value) + scene.report
+
+
 def test_the_key_is_that_of_the_standard() -> None:
     # IEEE 802.11-2020, J.4.2
     assert network_key("IEEE", "password") == "f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e"
