@@ -2,11 +2,13 @@
 
 What the old identity kept (its network, routes, messages) is set aside under its id, and what the new one kept here
 before comes back: nobody ever works with another's. Each step is one rename and looks first at what is done already, so
-after a power cut it is done again from the start.
+after a power cut it is done again from the start. Where a seed cannot be read, nothing is changed but that the waiting
+one is set aside, as its waiting restarts the board.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,22 +20,37 @@ from services.secrecy import SECRET_BYTES, Secret
 KEPT_APART = ("node", "manager", "messenger")
 """Folders of the mesh's data that belong to one identity."""
 
+STAND_IN = "stand-in"
+"""Lies beside a seed that was made for want of another (skywire_board.setup), until another is in its place."""
+
 ID_LETTERS = 12
 
 
 def settle(folder: Path, mesh: Path) -> str:
     """The node id that this board has from now on. Raises IdentityError, also when nothing waits."""
-    new, place = _read(folder / NEXT), folder / "seed"
-    old = _read(place) if place.exists() else None
+    place = folder / "seed"
+    try:
+        new = _read(folder / NEXT)
+        old = _read(place) if place.exists() else None
+    except DoorError:
+        _set_aside(folder)
+        raise
     if old is not None and old != new:
         for name in KEPT_APART:
             _change_over(mesh / name, _mark(old), _mark(new))
         _sync(mesh)
         _keep(place, folder / f"before-{_mark(old)}")
     (folder / NEXT).replace(place)
-    (folder / f"before-{_mark(new)}").unlink(missing_ok=True)
+    for name in (f"before-{_mark(new)}", STAND_IN):
+        (folder / name).unlink(missing_ok=True)
     _sync(folder)
     return keys.Identity(new).node_id
+
+
+def _set_aside(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (folder / NEXT).replace(folder / f"{NEXT}.bad")
+        _sync(folder)
 
 
 def _change_over(place: Path, old: str, new: str) -> None:
@@ -68,6 +85,8 @@ def _read(path: Path) -> Secret:
         raise DoorError(f"cannot read '{path}': {error.strerror}") from None
     try:
         data = os.read(file, SECRET_BYTES + 1)
+    except OSError as error:
+        raise DoorError(f"cannot read '{path}': {error.strerror}") from None
     finally:
         os.close(file)
     if len(data) != SECRET_BYTES or not any(data):

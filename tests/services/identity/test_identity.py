@@ -103,6 +103,22 @@ def test_the_last_words_given_count(folder: Path, mesh: Path) -> None:
     assert settle(folder, mesh) == NEW_ID
 
 
+@pytest.mark.parametrize("bad", ["next", "seed"])
+def test_what_cannot_be_settled_waits_no_more(folder: Path, mesh: Path, bad: str) -> None:
+    """A `next` that stays would restart the board at every question; then the right words are taken."""
+    decide(Restore(NEW_WORDS), folder)
+    whole = (folder / bad).read_bytes()
+    (folder / bad).write_bytes(b"")
+    with pytest.raises(DoorError, match=f"{bad}' holds no seed of 32 bytes"):
+        settle(folder, mesh)
+    assert sorted(path.name for path in folder.iterdir()) == ["next.bad", "seed"]
+    assert (mesh / "node/kept").exists()
+    if bad == "seed":
+        (folder / "seed").write_bytes(whole)
+    decide(Restore(NEW_WORDS), folder)
+    assert settle(folder, mesh) == NEW_ID
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be two users")
 def test_others_get_no_word(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "open.sock"
