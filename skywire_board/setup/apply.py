@@ -52,8 +52,10 @@ class Places:
 def apply(places: Places) -> list[str]:
     """Carries out what the boot partition says; what a person should know. SetupError: nothing of it was."""
     try:
+        places.identity.clean_up()
         notes = _apply(places)
     except SetupError as error:
+        places.identity.expect_stand_in()
         _tell(places, f"{error}\nNothing of these settings was applied. Mend the file and start the board again.\n")
         places.at(FAULT).write_text(f"{error}\n")
         raise
@@ -73,6 +75,7 @@ def _apply(places: Places) -> list[str]:
         state = _carry_out(places, wanted, sources, state)
         notes = list(wanted.notes)
     door.set_kernel_name(places.root, door.lay_names(places.root))
+    places.identity.accept()
     if not places.at(DATA_FAULT).exists():
         _blank(places, state, found)
     return notes

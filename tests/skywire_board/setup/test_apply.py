@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from services.identity.settle import settle
+from services.secrecy import Secret
+from services.words import to_words
 from skywire_board.errors import SetupError
 from skywire_board.setup.card import Card
 from tests.skywire_board.setup.fat_image import START
 from tests.skywire_board.setup.scene import INVITE, KEY, SEED, WHOLE, WORDS, Scene
+
+SEED_OF_MINE = bytes(range(32))
 
 
 def test_all_of_it_is_applied(scene: Scene) -> None:
@@ -72,6 +77,7 @@ def test_the_sums_are_those_that_mount_data_takes(scene: Scene) -> None:
 def test_a_wrong_file_changes_nothing(scene: Scene) -> None:
     scene.write(WHOLE)
     scene.apply()
+    (scene.root / "data/identity/seed").write_bytes(SEED)
     before = sorted((path, path.read_bytes()) for path in scene.root.rglob("*") if path.is_file())
     scene.write(WHOLE.replace("Europe/Berlin", "Europe/Berlim"))
     for _ in range(2):
@@ -120,6 +126,56 @@ def test_another_identity_is_not_overwritten(scene: Scene) -> None:
     (scene.root / "data/identity/seed").write_bytes(SEED)
     scene.apply()
     assert "abandon" not in scene.fat.get("skywire.yaml").decode()
+
+
+def test_words_that_are_mended_replace_what_the_board_made_meanwhile(scene: Scene) -> None:
+    """The first boot with a wrong word, as a person restores; then the mended file, and the unit after set-up."""
+    folder, mesh, made = scene.root / "data/identity", scene.root / "data/mesh", b"x" * 32
+    right = " ".join(to_words(Secret(SEED_OF_MINE)))
+    scene.write(f"identity: {right[:-1]}zz\n")
+    for _ in range(2):
+        with pytest.raises(SetupError, match="word 24"):
+            scene.apply()
+        (folder / "seed").write_bytes(made)  # skywire-identity.service
+    scene.write(f"identity: {right}\n")
+    for steps in range(1, 20):
+        if not cut_after(scene, steps):
+            break
+        scene.fat.remount()
+    assert 3 < steps < 15
+    assert (folder / "seed").read_bytes() == made, "both wait for the unit that changes them over"
+    assert sorted(path.name for path in folder.iterdir()) == ["next", "seed"]
+    assert right.split()[0] not in scene.fat.get("skywire.yaml").decode()
+    mesh.mkdir()
+    settle(folder, mesh)
+    assert (folder / "seed").read_bytes() == SEED_OF_MINE
+    assert [path.read_bytes() for path in folder.glob("before-*")] == [made]
+    scene.write(f"identity: {WORDS}\n")
+    with pytest.raises(SetupError, match="this board has another identity"):
+        scene.apply()
+
+
+def test_a_file_that_was_right_keeps_the_identity_that_the_board_made(scene: Scene) -> None:
+    folder = scene.root / "data/identity"
+    scene.write("name: -x\n")
+    with pytest.raises(SetupError):
+        scene.apply()
+    (folder / "seed").write_bytes(b"x" * 32)
+    scene.write("name: x\n")
+    scene.apply()
+    scene.write(f"name: x\nidentity: {WORDS}\n")
+    with pytest.raises(SetupError, match="this board has another identity"):
+        scene.apply()
+    assert [path.name for path in folder.iterdir()] == ["seed"]
+
+
+def test_a_seed_that_a_cut_left_on_its_way_is_removed(scene: Scene) -> None:
+    folder = scene.root / "data/identity"
+    for name in ("restored", ".restored.0011223344556677"):
+        (folder / name).write_bytes(b"y" * 32)
+    scene.write("name: x\n")
+    scene.apply()
+    assert not list(folder.iterdir())
 
 
 def test_what_is_taken_out_of_the_file_goes(scene: Scene) -> None:
