@@ -1,13 +1,15 @@
 """What of ours and of others' programs comes into the root."""
 
 import os
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from image.errors import ImageError
-from image.steps.root import OURS, PROGRAMS, install_server, restrict_setuid
+from image.recipe import HERE
+from image.steps.root import OURS, PROGRAMS, install_server, restrict_setuid, sum_as_shipped
 
 
 def test_every_program_is_one_of_ours_that_can_be_run() -> None:
@@ -50,3 +52,10 @@ def test_setuid_is_kept_where_the_recipe_says_so_for_one_group(tmp_path: Path) -
     assert (found["sudo"].st_uid, found["sudo"].st_gid) == (0, 986)
     with pytest.raises(ImageError, match="there is no 'doas' or no group 'admin'"):
         restrict_setuid(tmp_path, {"doas": "admin"})
+
+
+def test_settings_as_they_come_are_known_by_their_sum() -> None:
+    said = subprocess.run(
+        ["sha256sum", "skywire.yaml"], cwd=HERE / "boot_files", capture_output=True, check=True
+    ).stdout
+    assert said.decode() == sum_as_shipped(), "mount-data compares the two as texts"
