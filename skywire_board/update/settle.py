@@ -66,10 +66,10 @@ def settle(seen: Seen, now: float) -> Settled:
 
 def why_fallen(seen: Seen) -> str:
     """Why the other slot does not run although it came first; empty when it did not come first."""
-    if seen.why == "unclean":
-        return "did not stay up: three boots in a row ended within ten minutes and not in order"
     away = other(seen.slot)
-    if seen.state.order[0] == away and not seen.state.left(away):
+    if seen.why == "unclean" and seen.state.left(away):
+        return "did not stay up: three boots in a row ended within ten minutes and not in order"
+    if seen.why == "unclean" or (seen.state.order[0] == away and not seen.state.left(away)):
         return "did not come up: all its tries were used"
     return ""
 

@@ -50,11 +50,12 @@ def test_an_old_boot_loader_without_a_word_is_understood_all_the_same() -> None:
     assert settle(seen("A", replace(INSTALLED, b_left=0), TRIAL), NOW).note.rolled_back
 
 
-def test_unclean_boots_change_slots_and_give_the_other_its_tries_back() -> None:
-    """They were used up by those boots; should this slot fail too, the other was good once."""
-    state = replace(GOOD, b_good=True, b_left=0, order="A B")
+@pytest.mark.parametrize(("left", "words"), [(2, "did not stay up: three boots in a row"), (0, "did not come up")])
+def test_unclean_boots_change_slots_and_give_the_other_its_tries_back(left: int, words: str) -> None:
+    """Those boots used some up, or all; should this slot fail too, the other was good once."""
+    state = replace(GOOD, b_good=True, b_left=left, order="A B")
     settled = settle(seen("A", state, why="unclean"), NOW)
-    assert "slot B did not stay up: three boots in a row" in settled.note.rolled_back
+    assert f"slot B {words}" in settled.note.rolled_back
     assert settled.state == replace(state, b_left=3)
 
 
