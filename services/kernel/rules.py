@@ -7,7 +7,8 @@ forward  what is in `pairs` passes and is counted; so do the packets of an exit'
          of a gateway's network into the sessions, and the answers to both; the rest of our interfaces' (on a board: all
          else) drops
 input    outer packets of sessions from accepted sources; VXLAN from its neighbour; on the mesh what is published
-vouched  on a board, whose own table (`inet skywire_gate`, in the image) drops what has no mark: what `input` lets in
+vouched  on a board, whose own table (`inet skywire_gate`, in the image) drops what has no mark: what `input` lets in;
+         `vouched_through`: what `forward` does
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ EXIT_MARK, MARK_MASK = 0x54000000, 0xFF000000
 gone, nothing passes: no packet goes out without its policy and NAT.
 """
 VOUCHED_MARK = 0x00100000
-"""What a packet to a board bears from here to the image's table, which comes after this one. `input` decides between
-them; where this table is gone, no packet bears it.
+"""What a packet to or through a board bears from here to the image's table, which comes after this one. `input` and
+`forward` decide between them; where this table is gone, no packet bears it.
 """
 
 
@@ -80,6 +81,10 @@ VOUCHED = Template("""\
 
   chain vouched {
     type filter hook input priority filter - 1; policy accept;
+    meta mark set meta mark | $mark
+  }
+  chain vouched_through {
+    type filter hook forward priority filter - 1; policy accept;
     meta mark set meta mark | $mark
   }""")
 

@@ -5,6 +5,7 @@ so, and a node that is not there opens nothing.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from services.kernel import rules
-from services.kernel.model import Fact, outside
+from services.kernel.model import Fact, gateway, outside
 from services.kernel.plan import want
 from tests.services.kernel.hosts import Host, cable, ip
+from tests.services.kernel.words import Label, Node, ends, neighbour, own, relays
 
 MakeHost = Callable[[str], Host]
 
@@ -95,3 +97,60 @@ def test_a_board_without_a_node_passes_nothing_on(make_host: MakeHost) -> None:
     board.run("nft", "-f", GATE)
     left.pings_in_vain("10.0.2.2")
     assert left.pings("10.0.1.2")
+
+
+def test_routes_pass_through_a_board_as_long_as_its_node_s_rules_stand(make_host: MakeHost) -> None:
+    left, board, right = (make_host(name) for name in ("left", "board", "right"))
+    a, b, c = (Node(name) for name in ("left", "board", "right"))
+    label, settings = Label(0xABCDEF), rules.Settings(rules.Host.BOARD)
+    cable(left, board, 1)
+    cable(board, right, 2)
+    board.run("nft", "-f", GATE)
+    relaying = [*own(b, settings), *neighbour(a, "10.0.1.1"), *neighbour(c, "10.0.2.2"), *relays(label, a, c)]
+    for host, facts in (
+        (left, [*own(a), *neighbour(b, "10.0.1.2"), *ends(label, b, initiates=True)]),
+        (board, relaying),
+        (right, [*own(c), *neighbour(b, "10.0.2.1"), *ends(label, b, initiates=False)]),
+    ):
+        assert not host.call("bring", want(facts)).failed
+    assert left.pings(label.responder)
+    board.run("nft", "delete", "table", "inet", "skywire")
+    left.pings_in_vain(label.responder)
+    board.crash()  # whoever comes then looks at what is there
+    assert not board.call("bring", want(relaying)).failed
+    assert left.pings(label.responder)
+
+
+SENT = """table inet sent {
+  counter into_mesh {}
+  chain out { type filter hook postrouting priority 300; oifname "sky0" ip6 nexthdr icmpv6 counter name into_mesh; }
+}"""
+
+
+def test_a_gateway_s_neighbours_pass_into_the_mesh_as_long_as_its_node_s_rules_stand(make_host: MakeHost) -> None:
+    """Whether somebody there answers is another matter: what leaves towards it is counted."""
+    left, board = make_host("left"), make_host("board")
+    cable(left, board, 1)
+    for host, number in ((left, 1), (board, 2)):
+        ip("-n", host.name, "address", "add", f"2001:db8::{number}/64", "dev", "e1", "nodad")
+    left.run("ip", "-6", "route", "add", "2001:db8:1::/48", "via", SIX)
+    board.run("nft", "-f", GATE)
+    node = own(Node("board"), rules.Settings(rules.Host.BOARD))
+    assert not board.call("bring", want([*node, gateway("e1")])).failed
+    board.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    board.run("ip", "-6", "route", "add", "2001:db8:1::/48", "dev", "sky0")
+    board.run("nft", SENT)
+
+    def passed() -> int:
+        before = counted(board)
+        left.pings_in_vain("2001:db8:1::1")
+        return counted(board) - before
+
+    assert passed() == 3
+    board.run("nft", "delete", "table", "inet", "skywire")
+    assert passed() == 0
+
+
+def counted(board: Host) -> int:
+    [packets] = re.findall(r"packets (\d+)", board.run("nft", "list", "counter", "inet", "sent", "into_mesh"))
+    return int(packets)
