@@ -307,7 +307,7 @@ def test_a_board_that_never_stops_talking_does_not_wear_the_card(tmp_path: Path)
                 await a.say_board(text=f"word {number}")
             kept, newest = manager.engine.store.boards, b"word 29"
             async with asyncio.timeout(20):
-                while (entry := await kept.get(a.id)) is None or newest not in entry.value:
+                while (entry := await kept.get(a.id)) is None or newest not in entry.value:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             assert entry.revision < 10, "of 31 words"
 
