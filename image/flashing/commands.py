@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from image.errors import FlashError
+from image.errors import FlashError, ImageError
 from image.flashing import asking, checking, disks, rack, writing
 from image.flashing.bmap import Bmap, read_bmap, whole
 from image.flashing.boot_partition import BootPartition
@@ -131,15 +131,24 @@ def _make_cards(run: Runner, wish: Wish, personal: Personal) -> None:
     bmap = read_bmap(wish.image, read_recipe().disk) or whole(writing.unpacked_size(wish.image))
     for number, card in enumerate(cards, 1):
         if wish.rack:
-            click.prompt(
-                f"card {number} of {wish.rack}, '{card.name}': put it in and press Enter",
-                "",
-                prompt_suffix=" ",
-                show_default=False,
-            )
-        _make_card(run, wish, bmap, render(template, card))
+            _make_rack_card(run, wish, bmap, render(template, card), f"card {number} of {wish.rack}, '{card.name}'")
+        else:
+            _make_card(run, wish, bmap, render(template, card))
         whose = f" of '{card.name}'" if card.name else ""
         click.echo(f"  done: the card{whose} may be taken out")
+
+
+def _make_rack_card(run: Runner, wish: Wish, bmap: Bmap, settings: str, which: str) -> None:
+    """A card that fails is put aside: another becomes the same board, so the cards that are done stay of use."""
+    while True:
+        asked = f"{which}: put it in and press Enter"
+        click.prompt(asked, "", prompt_suffix=" ", show_default=False)
+        try:
+            return _make_card(run, wish, bmap, settings)
+        except (ImageError, OSError) as error:
+            click.echo(f"  {which} failed: {error}", err=True)
+            if not click.confirm("  take another card for the same board? (no stops here)", default=True):
+                raise
 
 
 def _cards(run: Runner, wish: Wish, personal: Personal) -> list[Personal]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from image.flashing.checking import node_id
 from image.recipe import HERE, SECTOR, Recipe
 from image.run import Runner
 from tests.image.flashing.conftest import OLD, check_fat, make_image, read_fat_file
@@ -113,6 +115,38 @@ def test_a_rack_from_nothing(image: Path, recipe: Recipe, card: Path) -> None:
     assert set(found) == {"name", "role", "identity", "invite"}
     assert "@sky-2.local" not in found["invite"]
     assert "@sky-1.local:7997/" in found["invite"]
+
+
+def test_a_bad_card_of_a_rack_is_replaced(image: Path, recipe: Recipe, run: Runner, card: Path) -> None:
+    """The second card fails; another becomes the very board that the first admits."""
+    words = [card, "--image", image, "--name", "sky", "--rack", "2", "--yes"]
+    command, env = (
+        [sys.executable, "-m", "image.flashing", *map(str, words)],
+        os.environ | {"PYTHONPATH": str(HERE.parent)},
+    )
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True, env=env) as flashing:
+        ends = threading.Timer(100, flashing.kill)
+        ends.start()
+        try:
+            assert flashing.stdin is not None
+            assert flashing.stdout is not None
+            assert flashing.stderr is not None
+            print(file=flashing.stdin, flush=True)
+            assert any("done: the card of 'sky-1'" in line for line in flashing.stdout)
+            first = settings(card, recipe)
+            os.truncate(card, 1 << 20)
+            print(file=flashing.stdin, flush=True)
+            assert "card 2 of 2, 'sky-2' failed:" in flashing.stderr.readline()
+            os.truncate(card, 3 << 30)
+            told, wrong = flashing.communicate("y\n\n", 100)
+        finally:
+            ends.cancel()
+            flashing.kill()
+    assert (flashing.returncode, "done: the card of 'sky-2'" in told) == (0, True), wrong
+    second = settings(card, recipe)
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert [node_id(run, second["identity"])] == first["admit"]
 
 
 def test_boot_files_are_brought_up_to_date(
