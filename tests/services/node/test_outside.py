@@ -52,4 +52,3 @@ def test_a_port_is_open_as_long_as_somebody_wants_it(make_nodes: MakeNodes) -> N
             assert is_open(other, board, 7997), "the other still wants it"
         wait_shut(other, board, 7997)
         listener.kill()
-
