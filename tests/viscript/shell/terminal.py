@@ -44,6 +44,13 @@ class Terminal:
             seen += chunk
         return seen
 
+    def wait_raw(self) -> None:
+        """Until the program reads keys and not lines."""
+        end = time.monotonic() + DEADLINE_S
+        while self.local_modes() & termios.ICANON:
+            assert time.monotonic() < end, "it never read keys"
+            time.sleep(0.01)
+
     def wait_end(self) -> int:
         """The exit code, once the program has left its terminal."""
         with contextlib.suppress(OSError):

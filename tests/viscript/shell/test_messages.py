@@ -203,6 +203,7 @@ def test_a_live_chat(shell: Shell, tmp_path: Path) -> None:
         assert "\x1b]0;x" not in terminal.wait_for("alice: wait")
         terminal.type("ne\r")
         terminal.wait_for("me: half a line")
+        terminal.wait_raw()  # a Ctrl+D between two prompts is the line discipline's, and lost
         terminal.type("\x04")
         assert terminal.wait_end() == 0
     finally:
