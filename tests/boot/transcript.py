@@ -7,8 +7,10 @@ from tests.boot.rows import Table, wait_for
 
 TRACKER = "127.0.0.1:20000"
 LISTENERS = "sudo ss -Hltun | awk '{print $5}' | grep -v '^127\\.' | grep -v ':68$' | sort -u | xargs"
-PLACE = r"(?:\*|0\.0\.0\.0|\[::\]|\[fd53:[0-9a-f:]+\]):(?:22|51820|51821|51822|7997|4222|4223)"
-"""SSH; links, sessions, probes and the join port of the mesh; the manager's bus on its session address."""
+PLACE = r"(?:\*|0\.0\.0\.0|\[::\]|\[fd53:[0-9a-f:]+\]):(?:22|5353|51820|51821|51822|7997|7996|4222|4223)"
+"""SSH, mDNS; links, sessions, probes and the join port of the mesh; the manager's bus and updates on its session
+address.
+"""
 DATA = "findmnt -bno SIZE,FSTYPE /data; ls /run/skywire"
 HOME = "getent passwd viscript | cut -d: -f6 | xargs stat -c '%U %a'"
 ROOT = "findmnt -no FSTYPE,OPTIONS / | cut -c1-11; sudo dmsetup status sky-root"
@@ -98,7 +100,7 @@ def admin_rows(board: Board, table: Table) -> None:
     asks("admin logs in by key and is root through sudo", "sudo id -un", "root")
     asks("no unit has failed", "systemctl --failed --no-legend --plain | wc -l", "0")
     asks("no user has a password", "sudo cut -d: -f2 /etc/shadow | sort -u", r"\*")
-    claim = "on the LAN only SSH and the mesh listen"
+    claim = "on the LAN only SSH, mDNS and the mesh listen"
     asks(claim, LISTENERS, rf"(?=.*0\.0\.0\.0:22\b)(?=.*\[::\]:22\b){PLACE}(?: {PLACE})*")
     asks("the root is read-only squashfs behind dm-verity, verified", ROOT, r"squashfs ro\n\S+ \S+ verity V.*")
     asks("the boot partition is read-only", "findmnt -no OPTIONS /boot/firmware | cut -d, -f1", "ro")
