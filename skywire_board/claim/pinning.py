@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skywire_board.claim.words import fingerprint, read_key
+from skywire_board.durable import sync_folder
 from skywire_board.errors import ClaimError
 
 MERGE = Path(__file__).with_name("merge")
@@ -76,12 +77,3 @@ def _write_first(folder: Path, data: bytes) -> None:
         filled.unlink()
     for path in (folder, folder.parent):
         sync_folder(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """What was made, renamed or removed in it is on the card."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

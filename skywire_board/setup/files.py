@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+from skywire_board.durable import sync_folder
 from skywire_board.errors import SetupError
 from skywire_board.setup.plan import NAMES_FOLDER, File
 
@@ -73,14 +74,6 @@ def set_kernel_name(root: Path, name: str) -> None:
     path = under(root, KERNEL_NAME)
     if path.read_text().strip() != name:
         path.write_text(name)
-
-
-def sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _holds(path: Path, file: File) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from skywire_board.durable import sync_folder, write_durably
 from skywire_board.errors import UpdateError
 from skywire_board.update.schema import (
     AFTER,
@@ -85,7 +86,7 @@ def _go_forward(data: Path, migration: Migration) -> None:
     stage.mkdir(exist_ok=True)
     migration.run(stage)
     shutil.rmtree(kept, ignore_errors=True)
-    _write(kept / PATHS, msgspec.json.encode(migration.touches))
+    write_durably(kept / PATHS, msgspec.json.encode(migration.touches))
     os.sync()  # the copies, before the journal says that they are right
     _enter(data, swap_forward(migration, lambda name: os.path.lexists(data / name)))
 
@@ -102,7 +103,7 @@ def _go_back(data: Path, found: int, known: int) -> None:
 
 def _enter(data: Path, journal: Journal) -> None:
     """From here on the moves are made, now or at the next boot."""
-    _write(data / JOURNAL, msgspec.json.encode(journal))
+    write_durably(data / JOURNAL, msgspec.json.encode(journal))
     _finish(data)
 
 
@@ -118,11 +119,11 @@ def _finish(data: Path) -> None:
         if os.path.lexists(source) and not os.path.lexists(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)
-            _sync(source.parent)
-            _sync(target.parent)
+            sync_folder(source.parent)
+            sync_folder(target.parent)
     _stamp(data, journal.version)
     (data / JOURNAL).unlink()
-    _sync(data / STAGE)
+    sync_folder(data / STAGE)
     shutil.rmtree(data / STAGE, ignore_errors=True)
 
 
@@ -151,23 +152,4 @@ def _like(source: Path, target: Path) -> None:
 
 
 def _stamp(data: Path, version: int) -> None:
-    _write(data / STAMP, msgspec.json.encode(Stamp(version)) + b"\n")
-
-
-def _write(path: Path, text: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    write_durably(data / STAMP, msgspec.json.encode(Stamp(version)) + b"\n")

@@ -1,11 +1,11 @@
 """The door to what updates write down: whole files, flushed before their names change; a damaged one counts as none."""
 
-import os
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from skywire_board.durable import sync_folder, write_durably
 from skywire_board.update.model import BootNote, Last, Trial
 
 FOLDER = Path("/data/update")
@@ -44,7 +44,7 @@ class Notes:
             _write(path, trial)
         elif path.exists():
             path.unlink()
-            _sync(path.parent)
+            sync_folder(path.parent)
 
     def write_last(self, last: Last) -> None:
         _write(self.folder / "last.json", last)
@@ -62,20 +62,4 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def _write(path: Path, word: msgspec.Struct, mode: int = 0o600) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(msgspec.json.encode(word) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    write_durably(path, msgspec.json.encode(word) + b"\n", mode)

@@ -1,0 +1,35 @@
+"""A file is whole or as it was; the order of the system calls is seen from outside, as a card would meet them."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skywire_board.durable import write_durably
+
+WRITE = """
+import pathlib, sys
+from skywire_board.durable import write_durably
+write_durably(pathlib.Path(sys.argv[1]), b"x", 0o600)
+"""
+
+
+def test_what_is_written_has_its_mode_and_leaves_no_draft(tmp_path: Path) -> None:
+    place = tmp_path / "new/folder/note"
+    write_durably(place, b"one", 0o600)
+    write_durably(place, b"two", 0o644)
+    assert (place.read_bytes(), place.stat().st_mode & 0o777) == (b"two", 0o644)
+    assert list(place.parent.iterdir()) == [place]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_the_file_is_flushed_before_its_name_and_the_name_after(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    calls = "trace=fsync,rename,renameat,renameat2"
+    words = ["strace", "-y", "-o", str(log), "-e", calls, sys.executable, "-c", WRITE, str(tmp_path / "note")]
+    subprocess.run(words, check=True, timeout=60, cwd=Path(__file__).parents[2])
+    told = [re.sub(r"\(.*<(.*)>\).*", r" \1", line).split("(")[0] for line in log.read_text().splitlines()]
+    assert told[:3] == [f"fsync {tmp_path}/.note.new", "rename", f"fsync {tmp_path}"]
