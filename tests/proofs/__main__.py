@@ -28,7 +28,10 @@ PARTS = {
     "viscript": ["daemon", "installed", "cluster"],
     "mesh": ["rooms", "skyminer", "line", "people", "hostile", "failover", "wires", "sites", "managers"],
     "services": services.names(),
-    "board": ["firstboot", "owner", "pairing", "update", "oldboot", "rollout", "cuts", "watchdog", "security", "card"],
+    "board": [
+        *("firstboot", "owner", "pairing", "update", "oldboot", "rollout", "cuts", "watchdog", "security", "card"),
+        "raspi3b",
+    ],
 }
 """What can be proved, and the parts that `--only` may name."""
 

@@ -19,6 +19,7 @@ from tests.boot import (
     update_rows,
     watchdog_rows,
 )
+from tests.boot.raspi3b import prove_raspi3b
 from tests.boot.record import record
 from tests.boot.rows import Table
 from tests.proofs import board_rollout
@@ -125,6 +126,11 @@ def security(ground: Ground, table: Table) -> None:
         security_rows.security_rows(board, table)
 
 
+def raspi3b(ground: Ground, table: Table) -> None:
+    """Its boot chain, lights and button, seen at the registers of its GPIO block."""
+    prove_raspi3b(ground.image, ground.scratch, table)
+
+
 def card(ground: Ground, table: Table) -> None:
     with ground.board("card") as board:
         care_rows.idle_rows(board, table, IDLE_MINUTES)
@@ -142,6 +148,7 @@ PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
     "watchdog": ("watchdog and memory ceilings", watchdog),
     "security": ("what somebody sees who wants to break in", security),
     "card": ("care of the card", card),
+    "raspi3b": ("the Raspberry Pi 3: boot chain, lights and button", raspi3b),
 }
 
 
