@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from services.app.asking_line import CHUNK
 from services.lines import encode
 from services.messenger.api_wire import LineReader, decode_answer, expect, expect_event
 from services.messenger.api_words import (
@@ -22,8 +23,10 @@ from services.messenger.api_words import (
     Watching,
 )
 from services.messenger.errors import MessengerAwayError, MessengerError
-from services.messenger.line import ANSWER_WITHIN_S, CHUNK, CONNECT_WITHIN_S, Line, ask_once, away
+from services.messenger.line import ANSWER_WITHIN_S, Line, ask_once, away
 from services.messenger.places import usual_socket
+
+CONNECT_WITHIN_S = 5.0
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -89,7 +92,7 @@ class MessengerClient:
                 self._writer.transport.abort()
             while self._waiting:
                 if not (answer := self._waiting.popleft()).done():
-                    answer.set_exception(_gone(self._path))
+                    answer.set_exception(away(self._path, None))
                     answer.exception()  # so that one nobody waits for is not complained of
 
 
@@ -110,7 +113,7 @@ async def watch(request: Watch, path: Path | None = None) -> AsyncGenerator[Watc
         raise away(path, error) from None
     finally:
         writer.transport.abort()
-    raise _gone(path)
+    raise away(path, None)
 
 
 async def _open(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -129,10 +132,6 @@ def _settle(answer: asyncio.Future[Answer], line: bytes) -> None:
     except MessengerError as error:
         answer.set_exception(error)
         answer.exception()
-
-
-def _gone(path: Path) -> MessengerAwayError:
-    return MessengerAwayError(f"the messenger at '{path}' closed the connection without an answer")
 
 
 __all__ = ["Line", "MessengerClient", "ask_once", "watch"]

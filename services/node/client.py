@@ -11,12 +11,15 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from services.app.asking_line import CHUNK
 from services.lines import encode
 from services.node.api_wire import LineReader, read_answer
 from services.node.api_words import MAX_ANSWER
 from services.node.errors import NodeAwayError
-from services.node.line import ANSWER_WITHIN_S, CHUNK, CONNECT_WITHIN_S, Line, ask_once, away
+from services.node.line import ANSWER_WITHIN_S, Line, ask_once, away
 from services.node.places import usual_socket
+
+CONNECT_WITHIN_S = 5.0
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -84,7 +87,7 @@ class NodeClient:
         while data := await reader.read(CHUNK):
             for line in self._lines.feed(data):
                 return line
-        raise NodeAwayError(f"the node at '{self._path}' closed the connection without an answer")
+        raise away(self._path, None)
 
 
 __all__ = ["Line", "NodeClient", "ask_once"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
-from typing import Self
 
+from services.app.asking_line import AskingLine
 from services.lines import LineReader, encode
 from services.pairing.api_words import (
     MAX_LINE,
@@ -28,66 +27,46 @@ class PairingAwayError(DoorError):
     """No pairing goes on."""
 
 
-class Line:
+class Line(AskingLine):
     """One connection. `watch`, and then `shown` whenever it is readable."""
 
     def __init__(self, path: Path = SOCKET) -> None:
         """Raises PairingAwayError."""
-        self._lines, self._waiting = LineReader(MAX_LINE, ApiError), list[bytes]()
-        self._end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._end.settimeout(WITHIN_S)
-        try:
-            self._end.connect(str(path))
-        except OSError as error:
-            self._end.close()
-            raise PairingAwayError(f"no pairing goes on at '{path}': {error.strerror or error}") from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.close()
-
-    def fileno(self) -> int:
-        return self._end.fileno()
+        super().__init__(path, LineReader(MAX_LINE, ApiError), lambda error: _away(path, error), WITHIN_S)
 
     @property
     def is_waiting(self) -> bool:
         """Whether `shown` has an answer already, though nothing is to be read."""
-        return bool(self._waiting)
+        return bool(self._whole)
 
     def watch(self) -> None:
-        self._send(Watch())
+        self.say(encode(Watch()))
 
     def shown(self, within_s: float | None = None) -> Shown:
         """Raises PairingAwayError where the pairing ended without a word, ApiError."""
-        answer = self._answer(within_s)
+        self.wait_at_most(within_s)
+        answer = self._answer()
         if not isinstance(answer, Shown):
             raise ApiError(f"the pairing answers '{type(answer).__name__}'")
         return answer
 
     def ask(self, request: Confirm | Cancel) -> None:
-        self._send(request)
-        if not isinstance(self._answer(WITHIN_S), Done):
+        self.wait_at_most(WITHIN_S)
+        self.say(encode(request))
+        if not isinstance(self._answer(), Done):
             raise ApiError("the pairing answers something else")
 
-    def _send(self, request: Watch | Confirm | Cancel) -> None:
-        try:
-            self._end.sendall(encode(request))
-        except OSError as error:
-            raise PairingAwayError(f"the pairing is over: {error.strerror or error}") from None
-
-    def _answer(self, within_s: float | None) -> Answer:
-        self._end.settimeout(within_s)
-        try:
-            while not self._waiting:
-                data = self._end.recv(MAX_LINE)
-                if not data:
-                    raise PairingAwayError("the pairing is over")
-                self._waiting += self._lines.feed(data)
-        except OSError as error:
-            raise PairingAwayError(f"the pairing does not answer: {error.strerror or 'in time'}") from None
-        answer = read_answer(self._waiting.pop(0))
+    def _answer(self) -> Answer:
+        answer = read_answer(self.hear())
         if isinstance(answer, Refused):
             raise ApiError(answer.why)
         return answer
+
+
+def _away(path: Path, error: OSError | None) -> PairingAwayError:
+    match error:
+        case None:
+            return PairingAwayError("the pairing is over")
+        case TimeoutError():
+            return PairingAwayError("the pairing does not answer in time")
+    return PairingAwayError(f"no pairing goes on at '{path}': {error.strerror or error}")

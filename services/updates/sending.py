@@ -5,20 +5,12 @@ in chunks, each of which is in the object store when the next one goes.
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
-import msgspec
-
-from services.lines import encode
-from services.manager import places
-from services.manager.api_wire import LineReader, read_answer
-from services.manager.api_words import MAX_ANSWER
-from services.manager.client import ANSWER_WITHIN_S
-from services.manager.errors import ManagerAwayError
+from services.manager.client import Line
 from services.updates.api_words import PutChunk, Took
 from services.updates.bundle import MAGIC
 from services.updates.errors import BundleError
@@ -27,14 +19,13 @@ from services.updates.model import MAX_BUNDLE
 CHUNK = 64 << 10
 READ_WITHIN_S = 60.0
 
-T = TypeVar("T", bound=msgspec.Struct)
 OnProgress = Callable[[int, int], None]
 """Bytes so far, and of how many; 0 where nobody knows."""
 
 
 def send(source: str, on_progress: OnProgress = lambda _sent, _of: None, path: Path | None = None) -> str:
     """The upload's name, for `StartUpdate`. Raises BundleError, ManagerAwayError, RefusedError."""
-    with _opened(source) as (stream, size), _Line(path or places.usual_socket()) as line:
+    with _opened(source) as (stream, size), Line(path) as line:
         upload, sent = "", 0
         while data := _read(stream, source):
             if not upload and not data.startswith(MAGIC):
@@ -82,39 +73,3 @@ def _read(stream: BinaryIO, source: str) -> bytes:
     except OSError as error:
         raise BundleError(f"'{source}' cannot be read to its end: {error.strerror or error}") from None
     return data
-
-
-class _Line:
-    """Raises ManagerAwayError, RefusedError, ApiError."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._lines = path, LineReader(MAX_ANSWER)
-        self._end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._end.settimeout(ANSWER_WITHIN_S)
-
-    def __enter__(self) -> _Line:
-        try:
-            self._end.connect(str(self._path))
-        except OSError as error:
-            self._end.close()
-            raise self._away(error) from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.close()
-
-    def ask(self, request: msgspec.Struct, kind: type[T]) -> T:
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it may have said why before it stopped listening
-                self._end.sendall(encode(request))
-            while data := self._end.recv(CHUNK):
-                for line in self._lines.feed(data):
-                    return read_answer(line, kind)
-        except OSError as error:
-            raise self._away(error) from None
-        raise ManagerAwayError(f"the manager at '{self._path}' closed the connection (are you its user?)")
-
-    def _away(self, error: OSError) -> ManagerAwayError:
-        return ManagerAwayError(
-            f"no manager answers at '{self._path}': {error.strerror or error} (is it running? manager run)"
-        )

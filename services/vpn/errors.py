@@ -29,6 +29,10 @@ class AskError(VpnError):
     """A question to the running program has no answer; the text says why."""
 
 
+class NobodyError(AskError):
+    """No such program runs."""
+
+
 class TunnelError(VpnError):
     """There is no tunnel by that server just now; the text says why, maybe in the server's words, `cause` in few of our
     own. Asking it again after `again_s` may help.

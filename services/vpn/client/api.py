@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.app.line_socket import CHUNK, FULL, LineSocket, Room, answer_lines, is_trusted
+from services.app.asking_line import AskingLine, why_away
+from services.app.line_socket import FULL, LineSocket, Room, answer_lines, is_trusted
 from services.app.refusals import Refusals
-from services.lines import encode
+from services.lines import LineReader, encode
 from services.vpn.client.api_words import (
+    MAX_LINE,
     Answer,
     Done,
     GetStatus,
@@ -24,7 +24,7 @@ from services.vpn.client.api_words import (
     read_answer,
     read_request,
 )
-from services.vpn.errors import AskError, StartError, TalkError
+from services.vpn.errors import AskError, NobodyError, StartError, TalkError
 
 log = logging.getLogger(__name__)
 
@@ -82,39 +82,30 @@ class Api:
 # asking, without an event loop
 
 
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
-        door.settimeout(1.0)
-        try:
-            door.connect(str(path))
-        except OSError:
-            return False
-        return True
-
-
 def ask(path: Path, request: Request) -> Status | Done | None:
     """None where no client runs. Raises AskError with what the client says, or why it says nothing."""
-    lines = line_reader()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
-        door.settimeout(ANSWER_WITHIN_S if isinstance(request, Off) else IDLE_S)
-        try:
-            door.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        except OSError as error:
-            raise AskError(f"cannot ask the client at '{path}': {error.strerror or error}") from None
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it may have said why before it stopped listening
-                door.sendall(encode(request))
-            while data := door.recv(CHUNK):
-                for line in lines.feed(data):
-                    return _told(read_answer(line))
-        except (OSError, TalkError) as error:
-            raise AskError(f"the client at '{path}' does not answer: {error}") from None
-    raise AskError(f"the client at '{path}' closed the connection without an answer")
-
-
-def _told(answer: Answer) -> Status | Done:
+    try:
+        with _line(path, ANSWER_WITHIN_S if isinstance(request, Off) else IDLE_S) as line:
+            answer = read_answer(line.answer_to(request))
+    except NobodyError:
+        return None
     if isinstance(answer, Refused):
         raise AskError(answer.why)
     return answer
+
+
+def _answers(path: Path) -> bool:
+    try:
+        _line(path, 1.0).end()
+    except AskError:
+        return False
+    return True
+
+
+def _line(path: Path, within_s: float) -> AskingLine:
+    return AskingLine(path, LineReader(MAX_LINE, AskError), lambda error: _away(path, error), within_s)
+
+
+def _away(path: Path, error: OSError | None) -> AskError:
+    what, _ = why_away("client", path, error, "")
+    return (NobodyError if isinstance(error, FileNotFoundError | ConnectionRefusedError) else AskError)(what)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.app.line_socket import CHUNK, FULL, LineSocket, Room, answer_lines
+from services.app.asking_line import AskingLine, why_away
+from services.app.line_socket import FULL, LineSocket, Room, answer_lines
 from services.app.refusals import Refusals
 from services.kernel.errors import KernelError
-from services.lines import encode
+from services.lines import LineReader, encode
 from services.vpn.errors import AskError, StartError, TalkError
-from services.vpn.server.api_words import Answer, Clients, Refused, Request, Status, line_reader, read_answer
+from services.vpn.server.api_words import MAX_LINE, Answer, Clients, Refused, Request, Status, line_reader, read_answer
 from services.vpn.server.api_words import read_request as read
 
 log = logging.getLogger(__name__)
@@ -59,17 +58,10 @@ class Api:
 
 def ask(path: Path, request: Request) -> Status | Clients:
     """Without an event loop. Raises AskError."""
-    lines = line_reader()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
-        end.settimeout(IDLE_S)
-        try:
-            end.connect(str(path))
-            with contextlib.suppress(BrokenPipeError):  # it may have said why before it stopped listening
-                end.sendall(encode(request))
-            while data := end.recv(CHUNK):
-                for line in lines.feed(data):
-                    return read_answer(line)
-        except (OSError, TalkError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or "no answer"
-            raise AskError(f"no server answers at '{path}': {reason} (run: meshnet-vpn-server run)") from None
-    raise AskError(f"the server at '{path}' closed the connection without an answer")
+    with AskingLine(path, LineReader(MAX_LINE, AskError), lambda error: _away(path, error), IDLE_S) as line:
+        return read_answer(line.answer_to(request))
+
+
+def _away(path: Path, error: OSError | None) -> AskError:
+    what, step = why_away("server", path, error, "run: meshnet-vpn-server run")
+    return AskError(f"{what} ({step})" if step else what)
