@@ -1,4 +1,6 @@
-"""The end of a connection that asks too much: a last word in its protocol, and no memory kept for who does not read."""
+"""The end of a connection that asks too much: a last word in its protocol, how the other end hears it, and no memory
+kept for who does not read.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,18 @@ def turn_away(writer: asyncio.StreamWriter, word: bytes) -> None:
         os.read(end.fileno(), _CAME_ALREADY)  # unread, it makes of the end a reset, which may outrun the word
     writer.write(word)
     writer.transport.abort()
+
+
+def hear_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """After a write: whether the other end takes no more. What it said before, of which a transport that cannot write
+    reads nothing, is then in the reader, and to be read before anything else is awaited.
+    """
+    if not writer.is_closing():
+        return False
+    with contextlib.suppress(OSError):
+        if data := os.read(writer.get_extra_info("socket").fileno(), _CAME_ALREADY):
+            reader.feed_data(data)
+    return True
 
 
 def close(writer: asyncio.StreamWriter, unsent_within_s: float = UNSENT_WITHIN_S) -> None:

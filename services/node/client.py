@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from services.app.asking_line import CHUNK
+from services.app.farewell import hear_out
 from services.lines import encode
 from services.node.api_wire import LineReader, read_answer
 from services.node.api_words import MAX_ANSWER
@@ -62,7 +63,8 @@ class NodeClient:
             try:
                 async with asyncio.timeout(within_s):
                     self._writer.write(encode(request))
-                    await self._writer.drain()
+                    if not hear_out(self._reader, self._writer):
+                        await self._writer.drain()
                     line = await self._line(self._reader)
             except OSError as error:
                 await self.close()

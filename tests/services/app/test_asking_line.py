@@ -9,7 +9,7 @@ import logging
 import select
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,24 +113,6 @@ def test_where_nobody_is_the_next_step_is_told(tmp_path: Path) -> None:
 # turned away
 
 
-def run_full(path: Path, refused: msgspec.Struct, test: Callable[[], Awaitable[None]]) -> None:
-    """Where a program listens that has no room for anybody."""
-
-    async def serve(*_: object) -> None:
-        raise AssertionError
-
-    async def go() -> None:
-        full = LineSocket(path, serve, Room(0, 0, 0), Refusals(logging.getLogger()), full=encode(refused), mode=0o600)
-        await full.start()
-        try:
-            async with asyncio.timeout(20):
-                await test()
-        finally:
-            await full.close()
-
-    asyncio.run(go())
-
-
 def wait_left(line: AskingLine) -> None:
     """Until the other end has gone."""
     poll = select.poll()
@@ -165,21 +147,42 @@ def test_who_is_turned_away_tells_why(
     refused: msgspec.Struct,
     error: type[Exception],
 ) -> None:
+    async def serve(*_: object) -> None:
+        raise AssertionError
+
     def ask_late() -> None:
-        with open_its(tmp_path / "x.sock") as line:
+        with open_its(path) as line:
             wait_left(line)
             with pytest.raises(error, match=r"^too many connections"):
                 ask(line)
 
-    run_full(tmp_path / "x.sock", refused, lambda: asyncio.to_thread(ask_late))
+    async def go() -> None:
+        full = LineSocket(path, serve, Room(0, 0, 0), Refusals(logging.getLogger()), full=encode(refused), mode=0o600)
+        await full.start()
+        try:
+            await asyncio.to_thread(ask_late)
+        finally:
+            await full.close()
+
+    path = tmp_path / "x.sock"
+    asyncio.run(go())
 
 
-@pytest.mark.parametrize("late_s", [0.0])
-def test_so_does_who_asks_in_an_event_loop(tmp_path: Path, late_s: float) -> None:
-    async def ask() -> None:
+@pytest.mark.parametrize("has_read", [False, True])
+def test_so_does_who_asks_in_an_event_loop(tmp_path: Path, has_read: bool) -> None:
+    """Whether its loop has taken in the word before it asks, or not."""
+
+    async def ask(listener: socket.socket) -> None:
         async with NodeClient(tmp_path / "x.sock") as client:
-            await asyncio.sleep(late_s)
+            taken, _ = listener.accept()
+            taken.sendall(encode(node.Refused(FULL)))
+            taken.close()
+            if has_read:
+                await asyncio.sleep(0.05)
             with pytest.raises(NodeRefusedError, match=r"^too many connections"):
                 await client.ask(node.GetStatus(), node.Status)
 
-    run_full(tmp_path / "x.sock", node.Refused(FULL), ask)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "x.sock"))
+        listener.listen()
+        asyncio.run(ask(listener))
