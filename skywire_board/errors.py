@@ -39,3 +39,11 @@ class SupportError(BoardError):
 
 class LogError(BoardError):
     """The log cannot be copied to the card; the copies before it are as they were."""
+
+
+class SilentError(BoardError):
+    """A program that is asked how it is does not say it. `how`: absent, nobody listens, or hung."""
+
+    def __init__(self, how: str, text: str) -> None:
+        super().__init__(text)
+        self.how = how

@@ -4,11 +4,10 @@ The node measures from end to end: a question to the manager and back through th
 network of one, whose manager it is itself.
 """
 
-import asyncio
-import json
 from pathlib import Path
 
-from skywire_board.checks.line import ask_line
+from skywire_board.checks.line import ask
+from skywire_board.errors import SilentError
 from skywire_board.model import Finding, Mesh, Severity, Trouble
 from skywire_board.patterns import cause_of
 
@@ -23,20 +22,10 @@ REFUSED_AFTER_S = 20.0
 async def check_mesh(path: Path = SOCKET, deadline_s: float = DEADLINE_S) -> Finding:
     """The fact, and a trouble when the node does not answer. That the mesh does not work is for others to weigh."""
     try:
-        async with asyncio.timeout(deadline_s):
-            answer = await ask_line(path, REQUEST)
-    except TimeoutError:
-        return _silent("node-hung", f"no answer within {deadline_s:.0f} s")
-    except OSError as error:
-        return _silent("node-absent", f"cannot reach '{path}': {error.strerror or error}")
-    except ValueError as error:
-        return _silent("node-hung", f"the answer is no line: {error}")
-    try:
-        said = json.loads(answer)
-        works, summary = said["works"], str(said["summary"])
-    except (ValueError, KeyError, TypeError):
-        return _silent("node-hung", f"the answer is no status: {answer[:200]!r}")
-    fact = Mesh(answers=True, works=bool(works), text=summary[:200])
+        works, summary = await ask(path, REQUEST, lambda said: (bool(said["works"]), str(said["summary"])), deadline_s)
+    except SilentError as error:
+        return _silent(f"node-{error.how}", str(error))
+    fact = Mesh(answers=True, works=works, text=summary[:200])
     return Finding(_refused(summary) if REFUSED in summary and not works else None, fact)
 
 
