@@ -1,15 +1,15 @@
-"""A boot's log on the card: written beside its place, synced, renamed; the oldest go where it would be too much.
+"""A boot's log on the card, written durably; the oldest go where it would be too much.
 
 An hourly copy is written only when something is in it that was not in the one before: a board at which nothing happens
 writes nothing. Names sort by time: `<UTC of the first copy>-<boot>.log.gz`.
 """
 
 import gzip
-import os
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
+from skywire_board.durable import write_durably
 from skywire_board.errors import LogError
 
 MAX_TEXT = 1 << 20
@@ -31,7 +31,7 @@ def copy(text: bytes, folder: Path, boot: str, memory: Path, *, always: bool) ->
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         place = _place(folder, boot[:BOOT_LETTERS])
-        _write(place, gzip.compress(text, 6, mtime=0))
+        write_durably(place, gzip.compress(text, 6, mtime=0))
         _bound(folder, place)
         memory.write_text(told)
     except OSError as error:
@@ -50,20 +50,6 @@ def _place(folder: Path, boot: str) -> Path:
     """The boot's file; a new name where it has none."""
     there = sorted(folder.glob(f"*-{boot}{SUFFIX}"))
     return there[0] if there else folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{boot}{SUFFIX}"
-
-
-def _write(place: Path, data: bytes) -> None:
-    draft = place.with_name(f".{place.name}.new")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(place)
-    folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _bound(folder: Path, newest: Path) -> None:

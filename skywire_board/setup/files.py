@@ -5,11 +5,10 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
-from skywire_board.durable import sync_folder
+from skywire_board.durable import sync_folder, write_durably
 from skywire_board.errors import SetupError
 from skywire_board.setup.plan import NAMES_FOLDER, File
 
@@ -30,14 +29,11 @@ def write(root: Path, file: File) -> bool:
         if _holds(path, file):
             return False
         _make_folder(path.parent, file.owner)
-        draft = path.with_name(f".{path.name}.new")
-        draft.unlink(missing_ok=True)
         if file.is_link:
-            draft.symlink_to(file.text)
+            _link(path, file.text)
         else:
-            _fill(draft, file)
-        draft.replace(path)
-        sync_folder(path.parent)
+            owner = None if file.owner == "root" else file.owner
+            write_durably(path, file.text.encode(), file.mode, owner)
     except OSError as error:
         raise SetupError(f"cannot write '{file.path}': {error.strerror}") from error
     return True
@@ -86,15 +82,12 @@ def _holds(path: Path, file: File) -> bool:
     return is_mode and path.owner() == file.owner and path.read_bytes() == file.text.encode()
 
 
-def _fill(draft: Path, file: File) -> None:
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as target:
-        target.write(file.text.encode())
-        if file.owner != "root":
-            shutil.chown(fd, file.owner, file.owner)
-        os.fchmod(fd, file.mode)
-        target.flush()
-        os.fsync(fd)
+def _link(path: Path, target: str) -> None:
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(path)
+    sync_folder(path.parent)
 
 
 def _make_folder(folder: Path, owner: str) -> None:

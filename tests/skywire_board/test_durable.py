@@ -1,5 +1,7 @@
 """A file is whole or as it was; the order of the system calls is seen from outside, as a card would meet them."""
 
+import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -23,6 +25,24 @@ def test_what_is_written_has_its_mode_and_leaves_no_draft(tmp_path: Path) -> Non
     write_durably(place, b"two", 0o644)
     assert (place.read_bytes(), place.stat().st_mode & 0o777) == (b"two", 0o644)
     assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_link_laid_where_the_draft_goes_is_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("kept")
+    (tmp_path / ".note.new").symlink_to(other)
+    write_durably(tmp_path / "note", b"x")
+    assert (other.read_text(), (tmp_path / "note").is_symlink()) == ("kept", False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")
+def test_it_belongs_to_whom_it_is_for(tmp_path: Path) -> None:
+    write_durably(tmp_path / "note", b"x", 0o640, "daemon")
+    status = (tmp_path / "note").stat()
+    assert (status.st_uid, status.st_mode & 0o777) == (pwd.getpwnam("daemon").pw_uid, 0o640)
+    with pytest.raises(LookupError):
+        write_durably(tmp_path / "note", b"y", 0o640, "no-such-user")
+    assert (tmp_path / "note").read_bytes() == b"x"
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
