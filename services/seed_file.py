@@ -14,6 +14,7 @@ import shlex
 import stat
 from pathlib import Path
 
+from services.durable import sync_folder
 from services.errors import SeedFileError
 from services.secrecy import SECRET_BYTES, Secret
 
@@ -66,7 +67,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    _sync(folder.parent)
+    sync_folder(folder.parent)
 
 
 def _write(path: Path, seed: Secret) -> None:
@@ -87,15 +88,7 @@ def _write(path: Path, seed: Secret) -> None:
         ) from None
     finally:
         filled.unlink()
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    sync_folder(path.parent)
 
 
 def _check_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from services import keys
+from services.durable import sync_folder
 from services.identity.door import NEXT
 from services.identity.errors import DoorError
 from services.secrecy import SECRET_BYTES, Secret
@@ -38,19 +39,19 @@ def settle(folder: Path, mesh: Path) -> str:
     if old is not None and old != new:
         for name in KEPT_APART:
             _change_over(mesh / name, _mark(old), _mark(new))
-        _sync(mesh)
+        sync_folder(mesh)
         _keep(place, folder / f"before-{_mark(old)}")
     (folder / NEXT).replace(place)
     for name in (f"before-{_mark(new)}", STAND_IN):
         (folder / name).unlink(missing_ok=True)
-    _sync(folder)
+    sync_folder(folder)
     return keys.Identity(new).node_id
 
 
 def _set_aside(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         (folder / NEXT).replace(folder / f"{NEXT}.bad")
-        _sync(folder)
+        sync_folder(folder)
 
 
 def _change_over(place: Path, old: str, new: str) -> None:
@@ -70,7 +71,7 @@ def _change_over(place: Path, old: str, new: str) -> None:
 def _keep(seed: Path, beside: Path) -> None:
     if not beside.exists():
         os.link(seed, beside, follow_symlinks=False)
-        _sync(beside.parent)
+        sync_folder(beside.parent)
 
 
 def _mark(seed: Secret) -> str:
@@ -92,11 +93,3 @@ def _read(path: Path) -> Secret:
     if len(data) != SECRET_BYTES or not any(data):
         raise DoorError(f"'{path}' holds no seed of {SECRET_BYTES} bytes: remove it, and restore from the words again")
     return Secret(data)
-
-
-def _sync(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from services.durable import write_whole
 from services.manager.errors import EngineError
 from services.manager.limits import Limits
 from services.manager.server_config import Settings, config_text, read_accounts
@@ -85,7 +86,7 @@ class NatsServer:
         self._settings = settings
         try:
             settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(self._config, config_text(settings))
+            write_whole(self._config, config_text(settings).encode(), 0o600)
         except OSError as error:
             raise EngineError(f"cannot write '{self._config}': {error.strerror}") from error
 
@@ -183,18 +184,3 @@ def _find(program: str, package: str) -> str:
     if found is None:
         raise EngineError(f"'{program}' is missing (run: apt-get install {package})")
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    filled = path.with_suffix(".new")
-    file = os.open(filled, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(file, "w") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    filled.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

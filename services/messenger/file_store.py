@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
+from services.durable import sync_folder
 from services.messenger.errors import StoreError
 from services.messenger.model import DIGEST_BYTES
 from services.messenger.wire import MAX_CHUNK
@@ -141,14 +142,6 @@ class FileStore:
 
 def new_hash() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"skywire file")
-
-
-def sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _told(path: Path, error: OSError) -> StoreError:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from services.durable import sync_folder
 from services.errors import shown
 from services.messenger.api_words import FetchFile, FileState
 from services.messenger.errors import MessengerError
@@ -35,7 +36,7 @@ def save(file: str, target: Path, socket: Path | None = None) -> Path:
             opened.flush()
             os.fsync(opened.fileno())
             os.link(draft, place)  # unlike a rename it fails where something has come to be there
-            _sync(place.parent)
+            sync_folder(place.parent)
         except FileExistsError:
             raise MessengerError(f"{shown(str(places[0][1]))} is there already: name another place") from None
         except OSError as error:
@@ -54,11 +55,3 @@ def _place(target: Path, name: str) -> Path:
     if place.exists():
         raise MessengerError(f"{shown(str(place))} is there already: name another place")
     return place
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

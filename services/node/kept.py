@@ -6,15 +6,14 @@ A file that cannot be understood is told and passed over: what it held is ordere
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import re
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from services.durable import write_whole
 from services.node.errors import KeptError
 
 T = TypeVar("T")
@@ -49,20 +48,9 @@ class Kept:
     def write(self, name: str, value: object) -> None:
         """Raises KeptError; then what was there before is still there."""
         path = self._path(name)
-        new = path.with_name(f".{path.name}.new")
         try:
-            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with open(file, "wb", closefd=True) as stream:  # noqa: PTH123  # by its descriptor
-                stream.write(msgspec.json.encode(value))
-                if self._durable:
-                    stream.flush()
-                    os.fsync(file)
-            new.replace(path)
-            if self._durable:
-                self._sync()
+            write_whole(path, msgspec.json.encode(value), 0o600, durable=self._durable)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink()
             raise KeptError(f"cannot write '{path}': {error.strerror}") from error
 
     def remove(self, name: str) -> None:
@@ -80,10 +68,3 @@ class Kept:
         if not _NAME.fullmatch(name):
             raise KeptError(f"{name[:80]!a} is no name of a file here")
         return self._folder / f"{name}.json"
-
-    def _sync(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

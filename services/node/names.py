@@ -6,7 +6,6 @@ Pet names live in a YAML file that a person may edit; it is read again when it h
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from services.addresses import session_address
+from services.durable import write_whole
 from services.errors import IdentityError, SettingsError
 from services.keys import NodeId, read_node_id
 from services.manager.asks import Name, Named
@@ -114,18 +114,9 @@ class Names:
 
     def _write(self, pets: dict[str, NodeId]) -> None:
         lines = "".join(f'  {name}: "{node_id}"\n' for name, node_id in sorted(pets.items()))
-        new = self._path.with_name(f".{self._path.name}.new")
+        text = f"pets:\n{lines}" if lines else "pets: {}\n"
         try:
-            with new.open("w") as file:
-                file.write(f"pets:\n{lines}" if lines else "pets: {}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_whole(self._path, text.encode())
         except OSError as error:
             raise NameUnknownError(f"cannot write '{self._path}': {error.strerror}") from None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.durable import write_whole
 from services.keys import NodeId
 from services.pairing.errors import DoorError
 
@@ -42,14 +43,11 @@ def dnssd_text(board: Announced) -> str:
 def write_announced(path: Path, board: Announced) -> bool:
     """Whether it is another text than was there. In RAM. Raises DoorError."""
     text = dnssd_text(board)
-    new = path.with_name(f".{path.name}.new")
     try:
         if path.exists() and path.read_text() == text:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(text)
-        new.chmod(0o644)
-        new.replace(path)
+        write_whole(path, text.encode(), 0o644, durable=False)
     except OSError as error:
         raise DoorError(f"cannot announce this board in '{path}': {error.strerror}") from None
     return True

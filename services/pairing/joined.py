@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
+from services.durable import write_whole
 from services.pairing.errors import DoorError
 from services.pairing.model import Welcome
 
@@ -20,20 +19,7 @@ def joined_text(welcome: Welcome) -> str:
 
 def write_joined(path: Path, welcome: Welcome) -> None:
     """It is on the disk when this returns. Raises DoorError; then what was there is still there."""
-    new = path.with_name(f".{path.name}.new")
     try:
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(file, "wb", closefd=True) as stream:  # noqa: PTH123  # by its descriptor
-            stream.write(joined_text(welcome).encode())
-            stream.flush()
-            os.fsync(file)
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, joined_text(welcome).encode(), 0o600)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
         raise DoorError(f"cannot note whose network this is in '{path}': {error.strerror}") from None

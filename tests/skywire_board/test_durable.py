@@ -14,8 +14,8 @@ from skywire_board.durable import write_durably
 
 WRITE = """
 import pathlib, sys
-from skywire_board.durable import write_durably
-write_durably(pathlib.Path(sys.argv[1]), b"x", 0o600)
+from {package}.durable import {write}
+{write}(pathlib.Path(sys.argv[1]), b"x", 0o600)
 """
 
 
@@ -46,10 +46,12 @@ def test_it_belongs_to_whom_it_is_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-def test_the_file_is_flushed_before_its_name_and_the_name_after(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("package", "write"), [("skywire_board", "write_durably"), ("services", "write_whole")])
+def test_the_file_is_flushed_before_its_name_and_the_name_after(tmp_path: Path, package: str, write: str) -> None:
+    program = WRITE.format(package=package, write=write)
     log = tmp_path / "log"
     calls = "trace=fsync,rename,renameat,renameat2"
-    words = ["strace", "-y", "-o", str(log), "-e", calls, sys.executable, "-c", WRITE, str(tmp_path / "note")]
+    words = ["strace", "-y", "-o", str(log), "-e", calls, sys.executable, "-c", program, str(tmp_path / "note")]
     subprocess.run(words, check=True, timeout=60, cwd=Path(__file__).parents[2])
     told = [re.sub(r"\(.*<(.*)>\).*", r" \1", line).split("(")[0] for line in log.read_text().splitlines()]
     assert told[:3] == [f"fsync {tmp_path}/.note.new", "rename", f"fsync {tmp_path}"]

@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
+from services.durable import sync_folder
 from services.kernel.errors import DoorError
 from services.vpn.client import redirect, tables
 from services.vpn.client.ways import Lent
@@ -177,17 +178,9 @@ def _move(draft: Path, path: Path) -> None:
     """A file that is mounted there by itself, as in a container, cannot be replaced: then it is written over."""
     try:
         draft.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         if error.errno not in {errno.EBUSY, errno.EXDEV}:
             raise
         path.write_text(_read(draft))
         draft.unlink()
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

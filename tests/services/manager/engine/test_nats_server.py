@@ -36,7 +36,7 @@ def test_it_listens_on_its_address_alone_and_hides_its_files(tmp_path: Path) -> 
             assert listening == {(str(address), CLIENT_PORT)}
             for path, mode in ((tmp_path / "m", 0o700), (tmp_path / "m" / "nats-server.conf", 0o600)):
                 assert stat.S_IMODE(path.stat().st_mode) == mode
-            assert not (tmp_path / "m" / "nats-server.new").exists()
+            assert not (tmp_path / "m" / ".nats-server.conf.new").exists()
 
     run(test())
 
