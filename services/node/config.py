@@ -15,7 +15,7 @@ socket: /run/skywire/node.sock     tunnel_users: [skywire-vpn]      may carry ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -23,31 +23,19 @@ import msgspec
 
 from services import seed_file
 from services.errors import IdentityError
-from services.kernel.model import Endpoint
+from services.kernel.model import Endpoint, IpNetwork
 from services.kernel.rules import Host, Settings
 from services.keys import NodeId, read_node_id
 from services.manager.errors import JoinError
 from services.manager.invites import read_invitation_text
 from services.node.places import usual_card, usual_config, usual_ram, usual_socket
+from services.setting_words import Network, ProtocolPort, is_port
 from services.settings_file import read_settings
-
-IpNetwork = IPv4Network | IPv6Network
 
 VXLAN_PORT = 4789
 JOIN_PORT = 7997
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-
-
-class Network(str):
-    __slots__ = ()
-
-    @classmethod
-    def read_setting(cls, text: str) -> Network:
-        try:
-            return cls(str(ip_network(text)))
-        except ValueError:
-            raise ValueError("expected a network such as 192.168.1.0/24") from None
 
 
 class Underlay(str):
@@ -64,17 +52,6 @@ class Underlay(str):
         return cls(text)
 
 
-class Outside(str):
-    __slots__ = ()
-
-    @classmethod
-    def read_setting(cls, text: str) -> Outside:
-        protocol, _, port = text.partition("/")
-        if protocol not in {"tcp", "udp"} or not _is_port(port):
-            raise ValueError("expected tcp/PORT or udp/PORT")
-        return cls(text)
-
-
 class Place(str):
     """A host, by name or address, and a port, which may be left out."""
 
@@ -84,7 +61,7 @@ class Place(str):
     def read_setting(cls, text: str) -> Place:
         place = cls(text)
         host, port = place.split_port()
-        if not host or any(letter.isspace() for letter in host) or not _is_port(port):
+        if not host or any(letter.isspace() for letter in host) or not is_port(port):
             raise ValueError("expected host:port")
         return place
 
@@ -146,7 +123,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wires: tuple[Network, ...] = ()
     endpoints: Annotated[tuple[Underlay, ...], msgspec.Meta(max_length=8)] = ()
     host: Host = Host.WORKSTATION
-    outside: tuple[Outside, ...] = (Outside("tcp/22"),)
+    outside: tuple[ProtocolPort, ...] = (ProtocolPort("tcp/22"),)
     resolver: str = ""
     tunnel_users: tuple[str, ...] = ()
     key_users: dict[str, tuple[str, ...]] = {}
@@ -175,7 +152,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """(protocol, port), on a board."""
         if self.host is not Host.BOARD:
             return []
-        return [(protocol, int(port)) for protocol, _, port in (found.partition("/") for found in self.outside)]
+        return [port.split_port() for port in self.outside]
 
 
 def load_config(path: Path | None, defaults: Path | Sequence[Path] = ()) -> Config:
@@ -191,10 +168,6 @@ def read_endpoint(text: str) -> Endpoint:
     """`address:port`, an IPv6 address in brackets. Raises ValueError."""
     host, _, port = text.rpartition(":")
     address = ip_address(host.removeprefix("[").removesuffix("]"))
-    if not _is_port(port) or (address.version == 6) != text.startswith("["):
+    if not is_port(port) or (address.version == 6) != text.startswith("["):
         raise ValueError(f"{text!r} is not address:port, with an IPv6 address in brackets")
     return Endpoint(address, int(port))
-
-
-def _is_port(text: str) -> bool:
-    return text.isdecimal() and 1 <= int(text) <= 65535

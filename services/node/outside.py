@@ -9,8 +9,8 @@ from services.kernel.rules import Host
 from services.node.api_words import Done, Outside
 from services.node.book import Book
 from services.node.config import Config
-from services.node.config import Outside as Port
 from services.node.errors import OutsideError
+from services.setting_words import ProtocolPort
 
 MAX_PORTS = 8
 
@@ -37,10 +37,9 @@ class Outsides:
 
 def _read(text: str) -> tuple[str, int]:
     try:
-        protocol, _, port = Port.read_setting(text).partition("/")
+        return ProtocolPort.read_setting(text).split_port()
     except ValueError as error:
         raise OutsideError(f"{text[:40]!a} is no port: {error}") from None
-    return protocol, int(port)
 
 
 def _owner(wish: Outside) -> str:

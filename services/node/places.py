@@ -38,8 +38,12 @@ def _run() -> Path:
     return ROOT_RUN if os.geteuid() == 0 or not base else Path(base, "skywire")
 
 
+def is_board() -> bool:
+    return (BOARD_FOLDER / "identity").is_dir()
+
+
 def _data() -> Path:
-    if (BOARD_FOLDER / "identity").is_dir():
+    if is_board():
         return BOARD_FOLDER / "mesh"
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base, "skywire")

@@ -16,8 +16,8 @@ from services.keys import NodeId, read_node_id
 from services.lines import encode
 from services.node import api_words as words
 from services.node.api_wire import LineReader, read_request
-from services.node.config import Outside
 from services.node.errors import ApiError
+from services.setting_words import ProtocolPort
 
 
 class FakeLocalNode:
@@ -101,7 +101,7 @@ class FakeLocalNode:
         if writer in self.outside or not request.ports:
             raise ValueError("once on a connection, and at least one port")
         for port in request.ports:
-            Outside.read_setting(port)
+            ProtocolPort.read_setting(port)
         self.outside[writer] = request.ports
 
     def _let_in(self, request: words.Member | words.Unmember | words.ManagerPeer | words.Border) -> None:

@@ -13,9 +13,8 @@ node: /run/skywire/node.sock
 
 from __future__ import annotations
 
-import os
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,14 +22,16 @@ import msgspec
 
 from services.app.choice import Choice
 from services.errors import SettingsError, shown
+from services.kernel.model import IpNetwork
 from services.manager.errors import ManagerError
 from services.manager.routes.policy import Policy
-from services.node.places import BOARD_FOLDER, ROOT_RUN, usual_socket
+from services.node.places import ROOT_RUN, usual_socket
+from services.setting_words import Network, ProtocolPort
 from services.settings_file import read_settings
+from services.vpn import places
 from services.vpn.kill_switch.rules import Exceptions
 
-IpNetwork = IPv4Network | IPv6Network
-
+PROGRAM = "vpn-client"
 MOST_NETWORKS = 4096
 IMAGE_DEFAULTS = Path("/usr/lib/skywire/vpn-client.yaml")
 """What a board's image says, also to a command by hand that names no file."""
@@ -56,28 +57,6 @@ LAN = tuple(
 _DEVICE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
 
 
-class Network(str):
-    __slots__ = ()
-
-    @classmethod
-    def read_setting(cls, text: str) -> Network:
-        try:
-            return cls(str(ip_network(text)))
-        except ValueError:
-            raise ValueError("expected a network such as 198.51.100.0/24") from None
-
-
-class Port(str):
-    __slots__ = ()
-
-    @classmethod
-    def read_setting(cls, text: str) -> Port:
-        protocol, _, number = text.partition("/")
-        if protocol not in {"tcp", "udp"} or not (number.isdecimal() and 1 <= int(number) <= 65535):
-            raise ValueError("expected tcp/PORT or udp/PORT")
-        return cls(text)
-
-
 class Interface(str):
     __slots__ = ()
 
@@ -93,25 +72,8 @@ Networks = Annotated[tuple[Network, ...], msgspec.Meta(max_length=MOST_NETWORKS)
 
 def usual_ram() -> Path:
     """The one that root's client, or the board's, has: also for whoever asks it."""
-    shared = ROOT_RUN / "vpn-client"
-    if shared.is_dir():
-        return shared
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    return shared if os.geteuid() == 0 or not base else Path(base, "skywire", "vpn-client")
-
-
-def usual_card() -> Path:
-    if (BOARD_FOLDER / "identity").is_dir():
-        return BOARD_FOLDER / "mesh" / "vpn-client"
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base, "skywire", "vpn-client")
-
-
-def usual_config() -> Path:
-    if (BOARD_FOLDER / "identity").is_dir():
-        return Path("/etc/skywire/vpn-client.yaml")
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base, "skywire", "vpn-client.yaml")
+    shared = ROOT_RUN / PROGRAM
+    return shared if shared.is_dir() else places.usual_ram(PROGRAM)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,13 +86,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: Networks = ()
     lan: bool = False
     wires: Networks = ()
-    reachable: Annotated[tuple[Port, ...], msgspec.Meta(max_length=64)] = ()
+    reachable: Annotated[tuple[ProtocolPort, ...], msgspec.Meta(max_length=64)] = ()
     gateways: Annotated[tuple[Interface, ...], msgspec.Meta(max_length=16)] = ()
     kill_switch: bool = True
     dns: Literal["tunnel", "redirect", "leave"] = "tunnel"
     resolv_conf: Path = Path("/etc/resolv.conf")
     ram: Path = msgspec.field(default_factory=usual_ram)
-    card: Path = msgspec.field(default_factory=usual_card)
+    card: Path = msgspec.field(default_factory=lambda: places.usual_card(PROGRAM))
     node: Path = msgspec.field(default_factory=usual_socket)
 
     def __post_init__(self) -> None:
@@ -157,12 +119,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def exceptions(self) -> Exceptions:
         """What the kill switch is told."""
-        ports = (port.partition("/") for port in self.reachable)
         return Exceptions(
             open_networks=(*self.excluded_networks, *(LAN if self.lan else ())),
             wires=tuple(map(ip_network, self.wires)),
             gateways=tuple(map(str, self.gateways)),
-            reachable=tuple((protocol, int(number)) for protocol, _, number in ports),
+            reachable=tuple(port.split_port() for port in self.reachable),
             held=self.only_networks,
             holds_dns=self.dns != "leave",
         )
@@ -174,9 +135,10 @@ def load_config(path: Path | None, defaults: Path | None = None) -> Config:
     """
     if defaults is None and IMAGE_DEFAULTS.exists():
         defaults = IMAGE_DEFAULTS
-    if path is None and defaults is None and not usual_config().exists():
+    usual = places.usual_config(PROGRAM)
+    if path is None and defaults is None and not usual.exists():
         return Config()
     try:
-        return read_settings(path or usual_config(), Config, defaults)
+        return read_settings(path or usual, Config, defaults)
     except ManagerError as error:
-        raise SettingsError(f"{shown(str(path or usual_config()))}: policy: {error}") from None
+        raise SettingsError(f"{shown(str(path or usual))}: policy: {error}") from None

@@ -14,31 +14,20 @@ connections: 2000           of each client at once, a tenth of them begun in a s
 
 from __future__ import annotations
 
-import os
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from services.node.places import BOARD_FOLDER, ROOT_RUN, usual_socket
+from services.node.places import usual_socket
+from services.setting_words import Network
 from services.settings_file import read_settings
+from services.vpn import places
 from services.vpn.words import PORT, is_unicast
 
-IpNetwork = IPv4Network | IPv6Network
-
+PROGRAM = "vpn-server"
 LEAST_PREFIX, MOST_PREFIX = 16, 29
-
-
-class Network(str):
-    __slots__ = ()
-
-    @classmethod
-    def read_setting(cls, text: str) -> Network:
-        try:
-            return cls(str(ip_network(text)))
-        except ValueError:
-            raise ValueError("expected a network such as 192.168.1.0/24") from None
 
 
 class Pool(str):
@@ -69,25 +58,6 @@ class Resolver(str):
         return cls(address)
 
 
-def usual_ram() -> Path:
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    return (ROOT_RUN if os.geteuid() == 0 or not base else Path(base, "skywire")) / "vpn-server"
-
-
-def usual_card() -> Path:
-    if (BOARD_FOLDER / "identity").is_dir():
-        return BOARD_FOLDER / "mesh" / "vpn-server"
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base, "skywire", "vpn-server")
-
-
-def usual_config() -> Path:
-    if (BOARD_FOLDER / "identity").is_dir():
-        return Path("/etc/skywire/vpn-server.yaml")
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base, "skywire", "vpn-server.yaml")
-
-
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_to: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -102,8 +72,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quota_mb: Annotated[float, msgspec.Meta(ge=1)] | None = None
     quota_hours: Annotated[float, msgspec.Meta(ge=1)] = 24.0
     connections: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2000
-    ram: Path = msgspec.field(default_factory=usual_ram)
-    card: Path = msgspec.field(default_factory=usual_card)
+    ram: Path = msgspec.field(default_factory=lambda: places.usual_ram(PROGRAM))
+    card: Path = msgspec.field(default_factory=lambda: places.usual_card(PROGRAM))
     node: Path = msgspec.field(default_factory=usual_socket)
 
     @property
@@ -117,6 +87,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path | None, defaults: Path | None = None) -> Config:
     """What the files say: `defaults`, over it the one that was named, else the usual one. Raises SettingsError."""
-    if path is None and defaults is None and not usual_config().exists():
+    usual = places.usual_config(PROGRAM)
+    if path is None and defaults is None and not usual.exists():
         return Config()
-    return read_settings(path or usual_config(), Config, defaults)
+    return read_settings(path or usual, Config, defaults)

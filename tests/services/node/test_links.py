@@ -20,7 +20,7 @@ from services.manager.record import PURPOSE, NodeRecord, make_record, sign_recor
 from services.manager.routes.model import Kind
 from services.manager.signed import sign
 from services.node.book import Book
-from services.node.config import Config, Network
+from services.node.config import Config
 from services.node.kept import Kept
 from services.node.kernel_thread import Kernel
 from services.node.labels import Labels
@@ -30,6 +30,7 @@ from services.node.own import own_facts
 from services.node.own_record import OwnRecord
 from services.node.probes import Prober
 from services.node.underlay import write_endpoint
+from services.setting_words import Network
 
 ME, A, B = (Identity(new_seed()) for _ in range(3))
 ROUTE = "0123456789abcdef01234567"

@@ -38,7 +38,7 @@ def test_what_may_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("only: [9.9.9.1/24]", ":1: key 'only[0]': expected a network such as 198.51.100.0/24, found '9.9.9.1/24'"),
+        ("only: [9.9.9.1/24]", ":1: key 'only[0]': expected a network such as 192.168.1.0/24, found '9.9.9.1/24'"),
         ("only: [9.9.9.0/24]\nexclude: [8.8.8.0/24]", "'only' and 'exclude' say opposite things"),
         ("gateways: ['eth1\" accept; drop']", "expected the name of an interface to neighbours"),
         ("gateways: [sky0]", "expected the name of an interface to neighbours"),
