@@ -148,17 +148,17 @@ def _boot(machine: str, count: int, shell: bool, dist: Path, skywire_yaml: str |
     import tempfile
 
     from image.emulator import session
-    from image.emulator.board import Board, end_by_interrupt, free_port
+    from image.emulator.board import Board, end_by_interrupt
     from image.emulator.card import find_image
     from image.emulator.lan import Lan
     from image.recipe import read_recipe
     from image.run import Runner
-    from image.tools import BOOT, install_tools
+    from image.tools import BOOT, SWITCH, install_tools
 
     with tempfile.TemporaryDirectory(prefix="skywire-board-") as name, Path(name, "boot.log").open("w") as log:
         run, folder = Runner(log, read_recipe().epoch), Path(name)
-        install_tools(run, BOOT)
-        image, lan = find_image(run, dist), Lan(free_port(), folder / "lan.log") if count > 1 else None
+        install_tools(run, BOOT | SWITCH if count > 1 else BOOT)
+        image, lan = find_image(run, dist), Lan(folder / "lan.log") if count > 1 else None
         boards = [
             Board(machine, image, folder / str(number), skywire_yaml=skywire_yaml, login=login, lan=lan)
             for number in range(1, count + 1)

@@ -34,6 +34,7 @@ BOOT = {
     "ssh": "openssh-client",
     "xz": "xz-utils",
 }
+SWITCH = {"vde_switch": "vde2"}
 FLASH = {"mcopy": "mtools"}
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from image.emulator.board import Board, free_port
+from image.emulator.board import Board
 from image.emulator.lan import Lan
 from image.run import Runner
 from tests.boot import (
@@ -63,7 +63,7 @@ def owner(ground: Ground, table: Table) -> None:
 def pairing(ground: Ground, table: Table) -> None:
     folder = ground.scratch / "pairing"
     folder.mkdir()
-    with Lan(free_port(), folder / "lan.log") as lan:
+    with Lan(folder / "lan.log") as lan:
         one, other = (Board("virt", ground.image, folder / name, lan=lan) for name in ("one", "other"))
         with one, other:
             for board in (one, other):
