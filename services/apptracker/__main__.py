@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from services.app.commands import log_to_stderr
 from services.apptracker.errors import TrackerError
 from services.apptracker.model import USUAL_LEASE_S, Entries, Leased, Query, Register
 from viscript.signal.errors import SignalError
@@ -57,7 +58,7 @@ def main(
       apptracker 127.0.0.1:20000 --query --type vpn
       apptracker 127.0.0.1:20000 camera --register 192.0.2.7:554 --type rtsp
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     asks = query or endpoint is not None
     _expect("node", not asks or not (node or alone))
     _expect("asked", asks or (name is None and kind is None))

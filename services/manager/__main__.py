@@ -4,28 +4,24 @@ imported in it.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from services.app.commands import Commands, log_to_stderr
 from services.errors import IdentityError, SettingsError
 from services.manager import commands
 from services.manager.errors import ManagerError
 
 
-class Commands(click.Group):
-    """Tells an expected error in one line: exit code 1; what was asked wrongly is click's: 2."""
+class ManagerCommands(Commands):
+    program = "manager"
 
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except (IdentityError, SettingsError, ManagerError) as error:
-            print(f"manager: {error}", file=sys.stderr)
-            sys.exit(1)
+    def expected(self) -> tuple[type[Exception], ...]:
+        return (IdentityError, SettingsError, ManagerError)
 
 
-@click.group(cls=Commands)
+@click.group(cls=ManagerCommands)
 def main() -> None:
     """The manager of a mesh: admits nodes, knows their links, finds routes."""
 
@@ -47,12 +43,10 @@ def run(config: Path | None, defaults: tuple[Path, ...], debug: bool) -> None:
     manager run --config manager.yaml
     """
     import asyncio
-    import logging
 
     from services.manager import run as running
 
-    level = logging.DEBUG if debug else logging.INFO
-    logging.basicConfig(level=level, format="%(levelname).1s %(message)s", stream=sys.stderr)
+    log_to_stderr(debug=debug)
     asyncio.run(running.run(running.settle(config, defaults)))
 
 

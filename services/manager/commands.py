@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from services.app.commands import JSON
 from services.manager.peering import commands as peering
-from services.manager.telling import JSON, tell
+from services.manager.telling import tell
 from services.updates.commands import update
 
 if TYPE_CHECKING:

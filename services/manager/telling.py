@@ -11,8 +11,6 @@ import click
 if TYPE_CHECKING:
     import msgspec
 
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-
 
 def tell(request: msgspec.Struct, kind: type[Any], as_json: bool, render: Callable[[Any], list[str]]) -> None:
     from services.manager.client import ask

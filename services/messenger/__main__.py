@@ -4,32 +4,29 @@ needs is imported in it.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from services.app.commands import Commands, log_to_stderr
 from services.messenger import commands
 
 
-class Commands(click.Group):
-    """Tells an expected error in one line: exit code 1, or 2 where it was asked wrongly, as click does."""
+class MessengerCommands(Commands):
+    program = "messenger"
 
-    def invoke(self, ctx: click.Context) -> object:
+    def expected(self) -> tuple[type[Exception], ...]:
         from services.errors import IdentityError, SettingsError
         from services.messenger.errors import MessengerError
         from viscript.signal.errors import SignalError
 
-        try:
-            return super().invoke(ctx)
-        except (IdentityError, SettingsError, MessengerError, SignalError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            print(f"messenger: {error}", file=sys.stderr)
-            sys.exit(2 if getattr(error, "asked_wrongly", False) else 1)
+        return (IdentityError, SettingsError, MessengerError, SignalError, OSError)
+
+    def code(self, error: Exception) -> int:
+        return 2 if getattr(error, "asked_wrongly", False) else 1
 
 
-@click.group(cls=Commands)
+@click.group(cls=MessengerCommands)
 def main() -> None:
     """Messages and files between nodes, which nobody but the ends can read."""
 
@@ -48,13 +45,12 @@ def run(config: Path | None, defaults: Path | None) -> None:
     meshnet-messenger run --config messenger.yaml
     """
     import asyncio
-    import logging
 
     from services.app.program import serve
     from services.messenger.config import read_config
     from services.messenger.run import run as work
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     settings = read_config(config, defaults)
     asyncio.run(serve(lambda signal: work(settings, signal)))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from services.app.commands import JSON, Commands, log_to_stderr
 from services.errors import IdentityError, SettingsError, WordsError
 from services.node import commands
 
@@ -25,7 +26,6 @@ SEED = click.option(
     envvar="NODE_SEED_FILE",
     help="The seed's file (also NODE_SEED_FILE; default: the board's, else your own).",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
 CONFIG = click.option(
@@ -39,22 +39,18 @@ DEFAULTS = click.option(
 )
 
 
-class Commands(click.Group):
-    """Tells an expected error in one line: exit code 1; what was asked wrongly is click's: 2."""
+class NodeCommands(Commands):
+    program = "node"
 
-    def invoke(self, ctx: click.Context) -> object:
+    def expected(self) -> tuple[type[Exception], ...]:
         from services.kernel.errors import KernelError
         from services.node.errors import NodeError
         from viscript.signal.errors import SignalError
 
-        try:
-            return super().invoke(ctx)
-        except (IdentityError, SettingsError, NodeError, KernelError, SignalError) as error:
-            print(f"node: {error}", file=sys.stderr)
-            sys.exit(1)
+        return (IdentityError, SettingsError, NodeError, KernelError, SignalError)
 
 
-@click.group(cls=Commands)
+@click.group(cls=NodeCommands)
 def main() -> None:
     """A node of the mesh."""
 
@@ -75,12 +71,11 @@ def run(config: Path | None, defaults: tuple[Path, ...]) -> None:
     node run --config node.yaml
     """
     import asyncio
-    import logging
 
     from services.secrecy import hide_process
 
     hide_process()
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     from services.node.config import load_config
     from services.node.run import run
 

@@ -4,16 +4,27 @@ board says of itself on the local network. Both are units of the board.
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import click
 
+from services.app.commands import Commands, log_to_stderr
+
 HELD_S = time.monotonic()
 
 
-@click.group()
+class PairingCommands(Commands):
+    program = "pairing"
+
+    def expected(self) -> tuple[type[Exception], ...]:
+        from services.errors import IdentityError, SettingsError
+        from services.pairing.errors import DoorError
+
+        return (IdentityError, SettingsError, DoorError)
+
+
+@click.group(cls=PairingCommands)
 def main() -> None:
     """Pair this board with another one on the local network."""
 
@@ -33,21 +44,14 @@ def run(
     pairing run --defaults /usr/lib/skywire/manager.yaml --config /etc/skywire/manager.yaml
     """
     import asyncio
-    import logging
 
-    from services.errors import SettingsError
     from services.manager.config import load_config
-    from services.pairing.errors import DoorError
     from services.pairing.run import Places, run
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     usual = Places()
     places = Places(socket or usual.socket, board or usual.board, users or usual.users)
-    try:
-        asyncio.run(run(load_config(config, defaults), places, HELD_S))
-    except (SettingsError, DoorError) as error:
-        print(f"pairing: {error}", file=sys.stderr)
-        sys.exit(1)
+    asyncio.run(run(load_config(config, defaults), places, HELD_S))
 
 
 @main.command()
@@ -59,19 +63,13 @@ def run(
 def announce(seed: Path, version_file: Path, claimed: Path, joined: Path, path: Path) -> None:
     """Write down what systemd-resolved shall say of this board by mDNS."""
     from services import seed_file
-    from services.errors import IdentityError
     from services.keys import Identity
     from services.pairing.announce import Announced, write_announced
-    from services.pairing.errors import DoorError
 
     version = version_file.read_text() if version_file.exists() else ""
-    try:
-        with seed_file.read(seed) as read:
-            board = Announced(Identity(read).node_id, version, claimed.exists(), joined.exists())
-        write_announced(path, board)
-    except (IdentityError, DoorError) as error:
-        print(f"pairing: {error}", file=sys.stderr)
-        sys.exit(1)
+    with seed_file.read(seed) as read:
+        board = Announced(Identity(read).node_id, version, claimed.exists(), joined.exists())
+    write_announced(path, board)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from services.manager.telling import JSON, tell
+from services.app.commands import JSON
+from services.manager.telling import tell
 
 if TYPE_CHECKING:
     from services.updates.sending import OnProgress

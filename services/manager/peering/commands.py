@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import click
 
-from services.manager.telling import JSON, tell
+from services.app.commands import JSON
+from services.manager.telling import tell
 
 EXPORT = click.option(
     "--export", "exports", metavar="NAME[@NODE]", multiple=True, help="A service that they may use; again for more."

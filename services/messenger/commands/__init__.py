@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from services.app.commands import add_later
 
 COMMANDS = {
     "status": "Whether it works, and what it has.",
@@ -26,20 +26,5 @@ COMMANDS = {
 }
 
 
-class Later(click.Command):
-    """Stands for a command until it is given."""
-
-    def __init__(self, name: str, short_help: str) -> None:
-        super().__init__(name, short_help=short_help)
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
-    ) -> click.Context:
-        module = importlib.import_module(f"{__name__}.{str(self.name).replace('-', '_')}")
-        command: click.Command = module.command
-        return command.make_context(info_name, args, parent, **extra)
-
-
 def add(group: click.Group) -> None:
-    for name, short_help in COMMANDS.items():
-        group.add_command(Later(name, short_help))
+    add_later(group, __name__, COMMANDS)

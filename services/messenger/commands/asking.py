@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from services.app.commands import JSON
 from services.messenger.api_words import Conversations, GetConversations
 from services.messenger.line import ask_once
 
@@ -21,12 +22,11 @@ _socket = click.option(
     envvar="MESSENGER_SOCKET",
     help="The messenger's socket (also MESSENGER_SOCKET).",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
 def asking(command: Command) -> Command:
     """The options that every command here has."""
-    return _socket(_json(command))
+    return _socket(JSON(command))
 
 
 def ask(request: msgspec.Struct, kind: type[T], socket: Path | None) -> T:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from services.app.commands import JSON
 from services.node.line import ask_once
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -21,12 +22,11 @@ SHORT = 12
 _socket = click.option(
     "--socket", type=click.Path(path_type=Path), envvar="NODE_SOCKET", help="The node's socket (also NODE_SOCKET)."
 )
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
 def asking(command: Command) -> Command:
     """The options that every command here has."""
-    return _socket(_json(command))
+    return _socket(JSON(command))
 
 
 def ask(request: msgspec.Struct, kind: type[T], socket: Path | None) -> T:

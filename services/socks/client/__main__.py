@@ -5,16 +5,21 @@ What it needs is imported in the command.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from services.app.commands import DEFAULTS
+from services.socks.commands import SocksCommands, live
+
 CONFIG = click.option("--config", type=click.Path(path_type=Path), help="socks-client.yaml.")
-DEFAULTS = click.option("--defaults", type=click.Path(path_type=Path), help="A file like it, under it.")
 
 
-@click.group()
+class SocksClientCommands(SocksCommands):
+    program = "meshnet-socks-client"
+
+
+@click.group(cls=SocksClientCommands)
 def main() -> None:
     """A SOCKS5 and HTTP CONNECT proxy that goes out at a server of the mesh."""
 
@@ -32,25 +37,11 @@ def run(config: Path | None, defaults: Path | None, server: str | None) -> None:
     meshnet-socks-client run --server 127.0.0.1:1081
     curl --socks5-hostname 127.0.0.1:1080 https://example.org/
     """
-    import logging
-
-    from services.app.errors import AppError
-    from services.app.program import serve as live
-    from services.errors import SettingsError
-    from services.node.errors import NodeError
     from services.socks.client.config import load_config
     from services.socks.client.program import serve
-    from services.socks.errors import SocksError
-    from services.socks.room.loop import run as run_in_room
-    from viscript.signal.errors import SignalError
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
-    try:
-        settings = load_config(config, defaults)
-        run_in_room(lambda room: live(lambda signal: serve(room, settings, server, signal)))
-    except (SettingsError, SocksError, AppError, NodeError, SignalError) as error:
-        print(f"meshnet-socks-client: {error}", file=sys.stderr)
-        sys.exit(1)
+    settings = load_config(config, defaults)
+    live(lambda room, signal: serve(room, settings, server, signal))
 
 
 if __name__ == "__main__":

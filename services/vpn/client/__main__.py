@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from services.app.commands import DEFAULTS, JSON, Commands, log_to_stderr
+
 if TYPE_CHECKING:
     from services.vpn.client.api_words import Status
     from services.vpn.kill_switch.door import KillSwitch
@@ -17,28 +19,22 @@ if TYPE_CHECKING:
 CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), envvar="VPN_CLIENT_CONFIG", help="vpn-client.yaml (VPN_CLIENT_CONFIG)."
 )
-DEFAULTS = click.option("--defaults", type=click.Path(path_type=Path), help="A file like it, under it.")
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
-class Commands(click.Group):
-    """Tells an expected error in one line: exit code 1; what was asked wrongly is click's: 2."""
+class VpnClientCommands(Commands):
+    program = "meshnet-vpn-client"
 
-    def invoke(self, ctx: click.Context) -> object:
+    def expected(self) -> tuple[type[Exception], ...]:
         from services.errors import SettingsError
         from services.kernel.errors import KernelError
         from services.node.errors import NodeError
         from services.vpn.errors import VpnError
         from viscript.signal.errors import SignalError
 
-        try:
-            return super().invoke(ctx)
-        except (SettingsError, VpnError, KernelError, NodeError, SignalError) as error:
-            print(f"meshnet-vpn-client: {error}", file=sys.stderr)
-            sys.exit(1)
+        return (SettingsError, VpnError, KernelError, NodeError, SignalError)
 
 
-@click.group(cls=Commands)
+@click.group(cls=VpnClientCommands)
 def main() -> None:
     """Send what leaves this machine out by a VPN server of the mesh.
 
@@ -62,12 +58,11 @@ def run(config: Path | None, defaults: Path | None) -> None:
     meshnet-vpn-client run --config vpn-client.yaml
     """
     import asyncio
-    import logging
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
     from services.vpn.client.config import load_config
     from services.vpn.client.run import run
 
+    log_to_stderr()
     asyncio.run(run(load_config(config, defaults)))
 
 

@@ -4,12 +4,12 @@ runs. What each command needs is imported in it.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from services.app.commands import DEFAULTS, JSON, Commands, log_to_stderr
 from services.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -19,28 +19,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONFIG = click.option("--config", type=click.Path(path_type=Path), help="vpn-server.yaml.")
-DEFAULTS = click.option("--defaults", type=click.Path(path_type=Path), help="A file like it, under it.")
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
-class Commands(click.Group):
-    """Tells an expected error in one line: exit code 1; what was asked wrongly is click's: 2."""
+class VpnServerCommands(Commands):
+    program = "meshnet-vpn-server"
 
-    def invoke(self, ctx: click.Context) -> object:
+    def expected(self) -> tuple[type[Exception], ...]:
         from services.app.errors import AppError
         from services.kernel.errors import KernelError
         from services.node.errors import NodeError
         from services.vpn.errors import VpnError
         from viscript.signal.errors import SignalError
 
-        try:
-            return super().invoke(ctx)
-        except (SettingsError, VpnError, NodeError, KernelError, AppError, SignalError) as error:
-            print(f"meshnet-vpn-server: {error}", file=sys.stderr)
-            sys.exit(1)
+        return (SettingsError, VpnError, NodeError, KernelError, AppError, SignalError)
 
 
-@click.group(cls=Commands)
+@click.group(cls=VpnServerCommands)
 def main() -> None:
     """A way out to the internet for others of the mesh."""
 
@@ -56,11 +50,10 @@ def run(config: Path | None, defaults: Path | None) -> None:
     meshnet-vpn-server run --config vpn-server.yaml
     """
     import asyncio
-    import logging
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname).1s %(message)s", stream=sys.stderr)
     from services.vpn.server.run import run
 
+    log_to_stderr()
     asyncio.run(run(_load(config, defaults)))
 
 
