@@ -37,6 +37,7 @@ if itest ${SKY_UNCLEAN} == 3; then
   fi
   if test -n "${sky_why}"; then setenv SKY_UNCLEAN 0; fi
 fi
+setenv unclean ${SKY_UNCLEAN}
 if itest ${SKY_UNCLEAN} < 3; then setexpr SKY_UNCLEAN ${SKY_UNCLEAN} + 1; fi
 
 setenv slot
@@ -64,6 +65,8 @@ env export -c -s 200 ${state0} ${sky_vars}
 ${devtype} write ${state0} ${write_lba} 1
 echo "SKY state seq=${SKY_SEQ} order=${SKY_ORDER} A=${SKY_A_LEFT} B=${SKY_B_LEFT} unclean=${SKY_UNCLEAN} ${sky_why}"
 
+# A slot that comes back has used up a try, but what never ran did not end badly: the count of unclean boots is as before,
+# in the same copy, under the same number.
 if test -n "${slot}"; then
   part start ${devtype} ${devnum} ${slot_part} slot_lba
   mw.l ${slot_script} 0 4
@@ -71,5 +74,8 @@ if test -n "${slot}"; then
   echo "SKY slot ${slot} at sector ${slot_lba}"
   source ${slot_script}
   echo "SKY slot ${slot} did not boot"
+  setenv SKY_UNCLEAN ${unclean}
+  env export -c -s 200 ${state0} ${sky_vars}
+  ${devtype} write ${state0} ${write_lba} 1
 fi
 reset

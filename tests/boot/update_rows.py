@@ -135,7 +135,9 @@ def refused(board: Board, table: Table, bundle: Path, scratch: Path) -> None:
 
 
 def corrupted_slot(board: Board, table: Table) -> None:
-    """With the board off, a bit of the running slot's kernel flips: the boot loader takes the other slot."""
+    """With the board off, a bit of the running slot's kernel flips: its three tries fail, and the boot loader takes the
+    other slot. None of them is an unclean boot, since nothing ran.
+    """
     slot = _slot(board)
     board.close()
     start = read_recipe().disk.slot_lbas["AB".index(slot)] * SECTOR + SCRIPT_SECTORS * SECTOR
