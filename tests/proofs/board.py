@@ -13,6 +13,7 @@ from tests.boot import (
     cut_rows,
     owner_rows,
     pairing_rows,
+    rack_rows,
     rollout_rows,
     security_rows,
     setup_rows,
@@ -69,6 +70,14 @@ def pairing(ground: Ground, table: Table) -> None:
             for board in (one, other):
                 board.wait_ssh(BOOT_DEADLINE_S)
             pairing_rows.pairing_rows(one, other, table)
+
+
+def rack(ground: Ground, table: Table) -> None:
+    folder = ground.scratch / "rack"
+    folder.mkdir()
+    cards = rack_rows.write_rack(ground.image, folder)
+    with rack_rows.rack_of(cards, folder) as boards:
+        rack_rows.rack_rows(boards, table)
 
 
 def update(ground: Ground, table: Table) -> None:
@@ -141,6 +150,7 @@ PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
     "firstboot": ("first boots with a skywire.yaml", firstboot),
     "owner": ("claimed by its button, reset, restored by its words", owner),
     "pairing": ("two boards paired by their buttons", pairing),
+    "rack": ("a rack written in a row", rack),
     "update": ("updates: one that stays, one that is taken back, a corrupted slot", update),
     "oldboot": ("an update under the boot script of before", oldboot),
     "rollout": (board_rollout.TITLE, rollout),
