@@ -173,9 +173,9 @@ class Board:
         """The command that a person would type, with this board's key and port."""
         return ["ssh", "-F", str(self.folder / "ssh"), f"{user}@board"]
 
-    def send(self, data: bytes, command: str, *, user: str, deadline_s: float = 180) -> None:
-        """Feeds bytes to a command's standard input over SSH."""
-        self.run(*self.ssh_words(user), command, stdin=data, timeout_s=deadline_s)
+    def send(self, data: bytes, command: str, *, user: str, deadline_s: float = 180) -> str:
+        """Feeds bytes to a command's standard input over SSH; what it printed."""
+        return self.run(*self.ssh_words(user), command, stdin=data, timeout_s=deadline_s).decode()
 
     def open_shell(self) -> int:
         """Hands this terminal to the board's viscript shell over SSH; returns the shell's exit code."""

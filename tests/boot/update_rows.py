@@ -100,9 +100,8 @@ def update_stays(board: Board, table: Table, bundle: Path) -> None:
 def update_is_taken_back(board: Board, table: Table, bundle: Path) -> None:
     """A system whose viscript cannot start: the board goes back by itself and says so."""
     slot, boots = _slot(board), _boots(board)
-    with BundleServer(bundle) as server:
-        done = board.ssh(f"update {server.url} --yes", deadline_s=INSTALL_DEADLINE_S, check=False)
-    table.add("the failing update is installed", done.stdout.strip().splitlines()[-1], done.returncode == 0)
+    said = board.send(bundle.read_bytes(), "update - --yes", user="viscript", deadline_s=INSTALL_DEADLINE_S)
+    table.add("update - <bundle: the failing update is installed", said.strip().splitlines()[-1], BROKEN in said)
     _await_boot(board, boots)
     note = boot_note(board, lambda note: bool(note.get("rolled_back")), TRIAL_DEADLINE_S)
     tried = re.findall(r"SKY slot ([AB]) at", board.console())[boots:]
