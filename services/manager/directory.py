@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import NamedTuple
 
 from services.keys import NodeId
 from services.manager.errors import WordsError
-from services.manager.followed import Followed
+from services.manager.followed import Following
 from services.manager.model import Service
 from services.manager.offer import read_service
 from services.manager.signed import decode
@@ -28,17 +27,17 @@ class Directory:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._offers: dict[tuple[NodeId, str], Offer] = {}
-        self._followed = Followed("services", partial(store.follow, "services"), self._take)
+        self._following = Following()
 
     async def start(self) -> None:
         """Raises BusError."""
-        await self._followed.start()
+        await self._following.start(self._store, {"services": self._take})
 
     async def stop(self) -> None:
-        await self._followed.stop()
+        await self._following.stop()
 
     def follow_anew(self) -> None:
-        self._followed.follow_anew()
+        self._following.follow_anew()
 
     def find(self, name: str = "", node_id: str = "") -> list[Offer]:
         """All, of a name, of a node; sorted."""

@@ -13,13 +13,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 from services.keys import NodeId
 from services.manager.config import Join
 from services.manager.ending import end_tasks
-from services.manager.followed import Followed
+from services.manager.followed import Following
 from services.manager.gatekeeper import Gatekeeper
 from services.manager.invites import Invitation
 from services.manager.peering.peers import Peers
@@ -54,7 +53,7 @@ class Exposure:
         self._managers, self._node, self._join, self._port = managers, node, join, port
         self._registry, self._peers, self._gatekeeper = registry, peers, gatekeeper
         self._invitations: dict[str, Invitation] = {}
-        self._followed: Followed | None = None
+        self._following = Following()
         self._held: NodeClient | None = None
         self._news, self._turn = asyncio.Event(), asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -80,21 +79,18 @@ class Exposure:
 
     async def start(self, store: Store) -> None:
         """Raises BusError."""
-        self._followed = Followed("invites", partial(store.follow, "invites"), self._take)
-        await self._followed.start()
+        await self._following.start(store, {"invites": self._take})
         await self.bring()
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def stop(self) -> None:
         if self._task is not None:
             await end_tasks([self._task])
-        if self._followed is not None:
-            await self._followed.stop()
+        await self._following.stop()
         await self._shut()
 
     def follow_anew(self) -> None:
-        if self._followed is not None:
-            self._followed.follow_anew()
+        self._following.follow_anew()
 
     async def note(self, invitation: Invitation) -> None:
         """It is known at once, before the bucket says it: whoever got it finds the port open."""

@@ -1,4 +1,4 @@
-"""Keeps hearing of a bucket: what is there, then every change, also after the bus was away. What it means is not known
+"""Keeps hearing of buckets: what is there, then every change, also after the bus was away. What it means is not known
 here.
 """
 
@@ -7,12 +7,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 
 from services.manager.ending import end_tasks
 from services.manager.errors import BusError, ManagerError
+from services.manager.store import Store
 
 log = logging.getLogger(__name__)
+
+Take = Callable[[str, bytes | None], None]
+"""Given a key, and its value or None where it was deleted. Raises ManagerError for what it refuses."""
 
 Follow = Callable[[Callable[[], None]], AsyncIterator[tuple[str, bytes | None]]]
 """Given what to call between what is there and what comes (`store.follow`)."""
@@ -24,10 +29,33 @@ ANEW_S = 600.0
 """Also without a reason: a consumer whose server died without a word is one that says nothing."""
 
 
-class Followed:
-    """`take` is called with each key, and None where it was deleted; what it refuses is logged and left out."""
+class Following:
+    """Some buckets, followed as one; none before the start."""
 
-    def __init__(self, name: str, follow: Follow, take: Callable[[str, bytes | None], None]) -> None:
+    def __init__(self) -> None:
+        self._followed: list[Followed] = []
+
+    async def start(self, store: Store, takes: Mapping[str, Take]) -> None:
+        """One after the other, until everything that is there was taken. Raises BusError."""
+        for bucket, take in takes.items():
+            followed = Followed(bucket, partial(store.follow, bucket), take)
+            self._followed.append(followed)
+            await followed.start()
+
+    async def stop(self) -> None:
+        for followed in self._followed:
+            await followed.stop()
+
+    def follow_anew(self) -> None:
+        """The bus was away: what happened meanwhile is listed again."""
+        for followed in self._followed:
+            followed.follow_anew()
+
+
+class Followed:
+    """What `take` refuses is logged and left out."""
+
+    def __init__(self, name: str, follow: Follow, take: Take) -> None:
         self._name, self._follow, self._take = name, follow, take
         self._listed, self._anew = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -48,7 +76,6 @@ class Followed:
             self._task = None
 
     def follow_anew(self) -> None:
-        """The bus was away: what happened meanwhile is listed again."""
         self._anew.set()
 
     async def _keep(self) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from functools import partial
 
 from services.keys import NodeId
 from services.manager.ending import end_tasks
-from services.manager.followed import Followed
+from services.manager.followed import Following
 from services.manager.registry import Registry
 from services.manager.routes.graph import Graph
 from services.manager.routes.model import Link
@@ -32,7 +31,7 @@ class GraphKeeper:
         self._registry, self._leased_s = registry, leased_s
         self._reports: dict[NodeId, dict[NodeId, Link]] = {}
         self._reporters: defaultdict[NodeId, set[NodeId]] = defaultdict(set)
-        self._followed: Followed | None = None
+        self._following = Following()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, store: Store) -> None:
@@ -41,19 +40,16 @@ class GraphKeeper:
             self._take_node(node_id)
         self._registry.on_record.append(self._take_node)
         self._registry.on_expelled.append(self._take_node)
-        self._followed = Followed("links", partial(store.follow, "links"), self._take_links)
-        await self._followed.start()
+        await self._following.start(store, {"links": self._take_links})
         self._task = asyncio.get_running_loop().create_task(self._keep_sweeping())
 
     async def stop(self) -> None:
         if self._task is not None:
             await end_tasks([self._task])
-        if self._followed is not None:
-            await self._followed.stop()
+        await self._following.stop()
 
     def follow_anew(self) -> None:
-        if self._followed is not None:
-            self._followed.follow_anew()
+        self._following.follow_anew()
 
     @property
     def links_up(self) -> int:

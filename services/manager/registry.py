@@ -5,14 +5,13 @@ was expelled, the names that are vouched for. It only knows; `members` tells the
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from services.errors import IdentityError
 from services.keys import NodeId, read_node_id
 from services.manager.config import read_place
 from services.manager.errors import WordsError
-from services.manager.followed import Followed
+from services.manager.followed import Following
 from services.manager.record import NodeRecord, read_record
 from services.manager.store import Store
 
@@ -34,7 +33,7 @@ class Registry:
         self.on_record: list[Callable[[NodeId], None]] = []
         self.on_member: list[Callable[[NodeId], None]] = []
         self.on_expelled: list[Callable[[NodeId], None]] = []
-        self._followed: list[Followed] = []
+        self._following = Following()
 
     async def start(self, store: Store) -> None:
         """Until all is known that is there. Raises BusError."""
@@ -45,18 +44,13 @@ class Registry:
             "names": self._take_name,
             "expelled": self._take_expelled,
         }
-        for bucket, take in takes.items():
-            followed = Followed(bucket, partial(store.follow, bucket), take)
-            self._followed.append(followed)
-            await followed.start()
+        await self._following.start(store, takes)
 
     async def stop(self) -> None:
-        for followed in self._followed:
-            await followed.stop()
+        await self._following.stop()
 
     def follow_anew(self) -> None:
-        for followed in self._followed:
-            followed.follow_anew()
+        self._following.follow_anew()
 
     def find(self, text: str) -> NodeId:
         """A node by its id, an id's unique beginning, or a name. Raises WordsError."""

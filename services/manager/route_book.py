@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from functools import partial
 
 from services.keys import NodeId
-from services.manager.followed import Followed
+from services.manager.followed import Following
 from services.manager.model import Label
 from services.manager.signed import Order, Signed, decode
 from services.manager.store import Store
@@ -19,20 +18,17 @@ class RouteBook:
         self.labels: dict[str, dict[NodeId, Label]] = {}
         self.of_node: defaultdict[NodeId, set[str]] = defaultdict(set)
         self.begun_by: Counter[NodeId] = Counter()
-        self._followed: Followed | None = None
+        self._following = Following()
 
     async def start(self, store: Store) -> None:
         """Raises BusError."""
-        self._followed = Followed("labels", partial(store.follow, "labels"), self._take)
-        await self._followed.start()
+        await self._following.start(store, {"labels": self._take})
 
     async def stop(self) -> None:
-        if self._followed is not None:
-            await self._followed.stop()
+        await self._following.stop()
 
     def follow_anew(self) -> None:
-        if self._followed is not None:
-            self._followed.follow_anew()
+        self._following.follow_anew()
 
     def put(self, node_id: NodeId, label: Label) -> None:
         """Also by who is about to write it, so that it is known at once."""

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable
-from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +17,7 @@ from services.keys import NodeId
 from services.manager.asks import UPDATE
 from services.manager.ending import end_tasks
 from services.manager.errors import BusError, ConflictError, HopError, ManagerError, SilentHopError
-from services.manager.followed import Followed
+from services.manager.followed import Following
 from services.manager.graph_keeper import GraphKeeper
 from services.manager.lease import Lease
 from services.manager.orders import Orders
@@ -60,28 +59,23 @@ class Rollouts:
         self._since: dict[NodeId, tuple[Step, float]] = {}
         self._told: dict[NodeId, float] = {}
         self._followed_name = ""
-        self._followed: list[Followed] = []
+        self._following = Following()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Raises BusError."""
-        for bucket, take in (("boards", self._take_board), ("rollout", self._take_rollout)):
-            followed = Followed(bucket, partial(self._store.follow, bucket), take)
-            self._followed.append(followed)
-            await followed.start()
+        await self._following.start(self._store, {"boards": self._take_board, "rollout": self._take_rollout})
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def stop(self) -> None:
         await end_tasks([*self._telling, *([self._task] if self._task is not None else [])])
         await self._paced.stop()
-        for followed in self._followed:
-            await followed.stop()
+        await self._following.stop()
 
     def follow_anew(self) -> None:
-        for followed in self._followed:
-            followed.follow_anew()
+        self._following.follow_anew()
 
     # what boards say
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from services.errors import IdentityError
 from services.keys import NodeId, read_node_id
 from services.manager.errors import WordsError
-from services.manager.followed import Followed
+from services.manager.followed import Following
 from services.manager.model import Service
 from services.manager.offer import check_name, read_service
 from services.manager.peering.model import Import, Peer
@@ -39,22 +38,17 @@ class Peers:
         self.all: dict[NodeId, Peer] = {}
         self.on_change: list[Callable[[NodeId], None]] = []
         self._imports: dict[Key, Imported] = {}
-        self._followed: list[Followed] = []
+        self._following = Following()
 
     async def start(self, store: Store) -> None:
         """Raises BusError."""
-        for bucket, take in (("peers", self._take_peer), ("imports", self._take_import)):
-            followed = Followed(bucket, partial(store.follow, bucket), take)
-            self._followed.append(followed)
-            await followed.start()
+        await self._following.start(store, {"peers": self._take_peer, "imports": self._take_import})
 
     async def stop(self) -> None:
-        for followed in self._followed:
-            await followed.stop()
+        await self._following.stop()
 
     def follow_anew(self) -> None:
-        for followed in self._followed:
-            followed.follow_anew()
+        self._following.follow_anew()
 
     @property
     def peered(self) -> dict[NodeId, Peer]:
