@@ -8,12 +8,14 @@ question after the other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import pwd
 import socket
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,6 +146,15 @@ async def answer_lines(
 def is_trusted(uid: int) -> bool:
     """Root, and the program's own user."""
     return uid in {0, os.geteuid()}
+
+
+def uids(names: Iterable[str]) -> set[int]:
+    """As this machine knows them now; a name that it does not know is nobody's."""
+    found = set()
+    for name in names:
+        with contextlib.suppress(KeyError):
+            found.add(pwd.getpwnam(name).pw_uid)
+    return found
 
 
 def peer_uid(writer: asyncio.StreamWriter) -> int:

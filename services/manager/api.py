@@ -5,16 +5,14 @@ credentials, and nobody else.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import pwd
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from services.app.farewell import turn_away
-from services.app.line_socket import FULL, LineSocket, Room, answer_lines, is_trusted
+from services.app.line_socket import FULL, LineSocket, Room, answer_lines, is_trusted, uids
 from services.app.refusals import Refusals
 from services.lines import encode
 from services.manager.api_wire import LineReader, read_request
@@ -55,7 +53,7 @@ class Api:
             await self._socket.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, uid: int) -> None:
-        if not is_trusted(uid) and uid not in set(_uids(self._users)):
+        if not is_trusted(uid) and uid not in uids(self._users):
             self.refusals.note("user", f"user {uid} is refused at the manager's socket: {NOT_YOURS}")
             turn_away(writer, encode(Refused(NOT_YOURS)))
             return
@@ -76,10 +74,3 @@ class Api:
         except Exception:
             log.exception("a question failed")
             return encode(Refused("the manager made a mistake there: see its log"))
-
-
-def _uids(names: Sequence[str]) -> Iterator[int]:
-    """Looked up each time: a user may be made later."""
-    for name in names:
-        with contextlib.suppress(KeyError):
-            yield pwd.getpwnam(name).pw_uid

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pwd
-from collections.abc import Iterable
-
-from services.app.line_socket import is_trusted
+from services.app.line_socket import is_trusted, uids
 from services.node.api_words import FOR_MANAGERS, Carry, Request, Uncarry, Vouch
 from services.node.config import Config
 
@@ -19,21 +16,10 @@ class Access:
         if is_trusted(uid):
             return ""
         match request:
-            case Carry() | Uncarry() if uid not in _uids(self._tunnel_users):
+            case Carry() | Uncarry() if uid not in uids(self._tunnel_users):
                 return "only root and the node's tunnel_users may ask that (add yours in node.yaml)"
-            case Vouch(purpose=purpose) if uid not in _uids(self._key_users.get(purpose, ())):
+            case Vouch(purpose=purpose) if uid not in uids(self._key_users.get(purpose, ())):
                 return f"only root and the node's key_users of {purpose[:32]!a} may ask that (add yours in node.yaml)"
             case _ if isinstance(request, FOR_MANAGERS):
                 return "only root and the node's own user may ask that"
         return ""
-
-
-def _uids(names: Iterable[str]) -> set[int]:
-    """A name that this machine does not know is nobody's."""
-    found = set()
-    for name in names:
-        try:
-            found.add(pwd.getpwnam(name).pw_uid)
-        except KeyError:
-            continue
-    return found

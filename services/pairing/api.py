@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import pwd
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from services.app.line_socket import FULL, LineSocket, Room, is_trusted
+from services.app.line_socket import FULL, LineSocket, Room, is_trusted, uids
 from services.app.refusals import Refusals
 from services.lines import LineReader, encode
 from services.pairing import api_words as words
@@ -65,7 +64,7 @@ class Api:
                     data = await reader.read(CHUNK)
                 if not data:
                     return
-                if not (is_trusted(uid) or uid in _uids(self._users)):
+                if not (is_trusted(uid) or uid in uids(self._users)):
                     raise ApiError("a pairing answers root and those who log in on this board")
                 for line in lines.feed(data):
                     await self._answer(words.read_request(line), writer)
@@ -93,14 +92,3 @@ class Api:
             writer.write(encode(said))
             async with asyncio.timeout(TAKE_WITHIN_S):
                 await writer.drain()
-
-
-def _uids(names: Sequence[str]) -> set[int]:
-    """A name that this machine does not know is nobody's."""
-    found = set()
-    for name in names:
-        try:
-            found.add(pwd.getpwnam(name).pw_uid)
-        except KeyError:
-            continue
-    return found
