@@ -21,3 +21,14 @@ async def end_tasks(tasks: Collection[asyncio.Task[None]]) -> None:
             task.cancel()
         await asyncio.wait(left, timeout=AGAIN_S)
     await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)
+
+
+async def until_one_ends(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Then all are ended. Raises what the one raised."""
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        await end_tasks(tasks)

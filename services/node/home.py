@@ -21,7 +21,7 @@ from services.manager import subjects
 from services.manager.asks import Answer, Ask, Labels, Ping, Refused, Renew, Token
 from services.manager.asks import Done as AskDone
 from services.manager.bus import Bus, Message
-from services.manager.ending import end_tasks
+from services.manager.ending import until_one_ends
 from services.manager.errors import BusError, ManagerError, WordsError
 from services.manager.routes.model import Link
 from services.manager.signed import decode
@@ -229,13 +229,7 @@ class Home:
             self._renew_token,
         )
         tasks = [asyncio.get_running_loop().create_task(_until_lost(one)) for one in work]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
-        finally:
-            await end_tasks(tasks)
+        await until_one_ends(tasks)
 
     async def _watch(self) -> None:
         away_s = 0.0

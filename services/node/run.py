@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import fcntl
 import gc
 import logging
 import os
 import signal as process_signals
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 
 from services import seed_file
+from services.app.alone import alone
 from services.kernel.errors import KernelError
 from services.kernel.model import Device, Link, Report, Rules
 from services.keys import Identity
@@ -25,7 +24,7 @@ from services.node.book import Book
 from services.node.carry_out import register
 from services.node.config import Config
 from services.node.ends import Ends
-from services.node.errors import KeptError, NodeError, StartError
+from services.node.errors import NodeError, StartError
 from services.node.home import Home
 from services.node.kept import Kept
 from services.node.kernel_thread import Kernel
@@ -56,7 +55,7 @@ async def run(config: Config) -> None:
     with seed_file.read(config.seed) as seed:
         identity = Identity(seed)
     ram, card = Kept(config.ram), Kept(config.card, durable=True)
-    with alone(config):
+    with alone(config.ram, "a node", StartError):
         async with AsyncExitStack() as undo, SignalClient() as signal:
             undo.callback(identity.wipe)
             node = Node(config, identity, ram, card, undo)
@@ -70,32 +69,13 @@ async def run(config: Config) -> None:
 async def take_down(config: Config) -> Report:
     """Removes everything of ours from the kernel. Raises NodeError, KernelError."""
     Kept(config.ram)
-    with alone(config):
+    with alone(config.ram, "a node", StartError):
         kernel = Kernel()
         await kernel.start()
         try:
             return await Book(kernel).clear()
         finally:
             await kernel.close()
-
-
-@contextmanager
-def alone(config: Config) -> Iterator[None]:
-    """Two of them would undo each other's work. Raises StartError."""
-    path = config.ram / "lock"
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise KeptError(f"cannot use '{path}': {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
-        raise StartError(f"a node runs already with folder '{config.ram}' (stop it first)") from None
-    try:
-        yield
-    finally:
-        os.close(file)
 
 
 class Node:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 
+from services.app.alone import alone
 from services.app.presence import Presence
 from services.app.program import serve
 from services.app.refusals import Refusals
 from services.keys import NodeId
-from services.manager.ending import end_tasks
+from services.manager.ending import until_one_ends
 from services.node.api_words import GetStatus as GetNodeStatus
 from services.node.api_words import Publish
 from services.node.api_words import Status as NodeStatus
@@ -35,7 +33,6 @@ from viscript.signal import SignalClient
 
 log = logging.getLogger(__name__)
 
-FOLDER_MODE = 0o755
 NODE_WITHIN_S, NODE_AGAIN_S = 60.0, 0.5
 TELL_S = 2.0
 BACK_AGAIN_S = 3.0
@@ -44,27 +41,8 @@ NAMED_IN = "vpn-server.yaml"
 
 async def run(config: Config) -> None:
     """Until it is told to end. Raises VpnError, NodeError, KernelError, AppError."""
-    with alone(config):
+    with alone(config.ram, "a VPN server", StartError):
         await serve(lambda signal: Server(config).work(signal))
-
-
-@contextmanager
-def alone(config: Config) -> Iterator[None]:
-    """Two of them would undo each other's work. Raises StartError."""
-    try:
-        config.ram.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        file = os.open(config.ram / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StartError(f"cannot use folder '{config.ram}': {error.strerror} (set another: ram)") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
-        raise StartError(f"a VPN server runs already with folder '{config.ram}' (stop it first)") from None
-    try:
-        yield
-    finally:
-        os.close(file)
 
 
 class Server:
@@ -99,7 +77,7 @@ class Server:
             undo.push_async_callback(control.close, "the server stops", BACK_AGAIN_S)
             notify("READY=1")
             parts = (way_out.run(), self._carriers.run(), self._tell(signal))
-            await _until_one_ends([asyncio.ensure_future(part) for part in parts])
+            await until_one_ends([asyncio.ensure_future(part) for part in parts])
 
     async def _tell(self, signal: SignalClient) -> None:
         while True:
@@ -158,17 +136,6 @@ class Server:
                 for node_id, one in way_out.served.items()
             )
         )
-
-
-async def _until_one_ends(tasks: list[asyncio.Task[None]]) -> None:
-    """None does by itself: its error is raised."""
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        await end_tasks(tasks)
 
 
 async def own_id(config: Config) -> NodeId:
