@@ -25,9 +25,9 @@ NAME = "cut-board"
 SETTINGS = f"name: {NAME}\nwifi: {{ssid: a network, password: correct horse battery}}\n"
 """With a secret, so that the set-up writes to the boot partition too."""
 
-NAMES = "/usr/lib/skywire/lib/python3.13/site-packages/services/node/names.py"
-FSYNC = "os.fsync(folder)"
-"""In `NAMES`: what makes a pet name's answer true. `forgetful` takes it away."""
+DURABLE = "/usr/lib/skywire/lib/python3.13/site-packages/services/durable.py"
+FSYNC = "os.fsync(file)"
+"""In `DURABLE`, of a folder: what makes a pet name's answer true. `forgetful` takes it away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Recorder:
 
     def forgetful(self) -> None:
         """Names again, kept by a node without the fsync of its folder: the harness must see that."""
-        put_module(self.board, NAMES, f"sed 's/{FSYNC}/pass/' {NAMES}")
+        put_module(self.board, DURABLE, f"sed 's/{FSYNC}/pass/' {DURABLE}")
         self.board.ssh("sudo kill -9 $(systemctl show -P MainPID 'skywire-app-node-*' | head -n 1)", user="admin")
         with self.part("forgetful"):
             self.keep("names", "/mesh/node/pets.yaml", "text", first=1000)
