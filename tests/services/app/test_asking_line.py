@@ -22,16 +22,18 @@ from services.app.refusals import Refusals
 from services.lines import LineReader, encode
 from services.manager import api_words as manager
 from services.manager.client import Line as ManagerLine
-from services.manager.errors import RefusedError
+from services.manager.errors import ManagerAwayError, RefusedError
 from services.messenger import api_words as messenger
-from services.messenger.errors import MessengerRefusedError
+from services.messenger.client import MessengerClient
+from services.messenger.errors import MessengerAwayError, MessengerRefusedError
 from services.messenger.line import Line as MessengerLine
 from services.node import api_words as node
 from services.node.client import NodeClient
-from services.node.errors import NodeRefusedError
+from services.node.errors import NodeAwayError, NodeRefusedError
 from services.node.line import Line as NodeLine
 from services.pairing import api_words as pairing
 from services.pairing.client import Line as PairingLine
+from services.pairing.client import PairingAwayError
 from services.pairing.errors import ApiError
 
 STEP = "start it"
@@ -108,6 +110,24 @@ def test_where_nobody_is_the_next_step_is_told(tmp_path: Path) -> None:
     assert caught.value.args == (f"no clock answers at '{tmp_path}/none.sock': No such file or directory", STEP)
     what, step = why_away("clock", tmp_path, PermissionError(13, "Permission denied"), STEP, "be its friend")
     assert (what, step) == (f"may not speak to the clock at '{tmp_path}': be its friend", "")
+
+
+@pytest.mark.parametrize(
+    ("open_its", "error", "step"),
+    [
+        (NodeLine, NodeAwayError, "is it running. node run"),
+        (ManagerLine, ManagerAwayError, "is it running. manager run"),
+        (MessengerLine, MessengerAwayError, "is it running. meshnet-messenger run"),
+        (PairingLine, PairingAwayError, "no pairing goes on"),
+        (lambda path: asyncio.run(NodeClient(path).start()), NodeAwayError, "node run"),
+        (lambda path: asyncio.run(MessengerClient(path).start()), MessengerAwayError, "meshnet-messenger run"),
+    ],
+)
+def test_each_program_says_how_it_is_started(
+    tmp_path: Path, open_its: Callable[[Path], object], error: type[Exception], step: str
+) -> None:
+    with pytest.raises(error, match=step):
+        open_its(tmp_path / "none.sock")
 
 
 # turned away

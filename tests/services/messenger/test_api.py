@@ -7,22 +7,19 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import socket
 import stat
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.lines import encode
 from services.messenger import api as module
 from services.messenger import api_connection
 from services.messenger.api import Api
-from services.messenger.api_wire import decode_answer, read_request
+from services.messenger.api_wire import decode_answer
 from services.messenger.api_words import (
     MAX_LINE,
     Came,
@@ -49,6 +46,7 @@ from services.messenger.client import MessengerClient, watch
 from services.messenger.errors import ApiError, MessengerAwayError, MessengerRefusedError
 from services.messenger.hub import MOST_UNTOLD, Hub
 from services.messenger.line import Line
+from tests.services.app.bare import answered, raw
 from tests.services.messenger.desk import ALICE, ME, Desk
 from tests.services.node.between import until
 
@@ -71,14 +69,6 @@ def run(folder: Path, test: Callable[[Path, Desk, Api], Awaitable[None]], **more
             await test(folder / "m.sock", desk, api)
 
     asyncio.run(go())
-
-
-@contextmanager
-def raw(path: Path) -> Any:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
-        end.settimeout(20)
-        end.connect(str(path))
-        yield end
 
 
 # clients
@@ -106,13 +96,6 @@ def test_questions_and_answers(tmp_path: Path) -> None:
         await asyncio.to_thread(ask)
 
     run(tmp_path, test)
-
-
-def test_nobody_there(tmp_path: Path) -> None:
-    with pytest.raises(MessengerAwayError, match="meshnet-messenger run"):
-        Line(tmp_path / "none")
-    with pytest.raises(MessengerAwayError, match="meshnet-messenger run"):
-        asyncio.run(MessengerClient(tmp_path / "none").start())
 
 
 def test_a_late_answer_is_not_taken_for_the_next(tmp_path: Path) -> None:
@@ -269,24 +252,6 @@ def test_notes_of_a_topic_are_for_its_users(tmp_path: Path, monkeypatch: pytest.
 # nonsense and much
 
 
-@given(st.binary(max_size=300))
-def test_any_line_is_a_request_or_an_error(line: bytes) -> None:
-    try:
-        request = read_request(line)
-    except ApiError:
-        return
-    assert read_request(encode(request)) == request
-
-
-@given(st.binary(max_size=300))
-def test_any_line_is_an_answer_or_an_error(line: bytes) -> None:
-    try:
-        answer = decode_answer(line)
-    except (ApiError, MessengerRefusedError):
-        return
-    assert decode_answer(encode(answer)) == answer
-
-
 def test_nonsense_costs_its_own_connection_alone(tmp_path: Path) -> None:
     corpus: list[tuple[bytes, bytes]] = [
         (b"hello\n", b"not a request"),
@@ -303,17 +268,9 @@ def test_nonsense_costs_its_own_connection_alone(tmp_path: Path) -> None:
     ]
 
     async def test(path: Path, desk: Desk, api: Api) -> None:
-        def ask(data: bytes) -> bytes:
-            with raw(path) as end:
-                end.sendall(data)
-                found = b""
-                while part := end.recv(65536):
-                    found += part
-                return found
-
         async with MessengerClient(path) as messenger:
             for data, told in corpus:
-                answer = await asyncio.to_thread(ask, data)
+                answer = await asyncio.to_thread(answered, path, data)
                 assert told in answer, data[:80]
                 assert b'"asked_wrongly":true' in answer
                 assert await messenger.ask(GetContacts(), Contacts) == Contacts(())

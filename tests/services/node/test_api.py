@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from services.lines import encode
 from services.node import api as module
 from services.node.access import Access
 from services.node.api import BURST, PER_S, Api
-from services.node.api_wire import LineReader, read_answer, read_request
+from services.node.api_wire import LineReader, read_answer
 from services.node.api_words import (
     MAX_LINE,
     Answer,
@@ -46,6 +45,7 @@ from services.node.client import NodeClient
 from services.node.config import Config
 from services.node.errors import ApiError, NodeAwayError, NodeError, NodeRefusedError, ServiceError
 from services.node.line import Line
+from tests.services.app.bare import answered, raw
 from tests.services.node.between import until
 
 ME = Identity(new_seed()).node_id
@@ -104,14 +104,6 @@ def run(folder: Path, test: Callable[[Path, Desk, Api], Awaitable[None]]) -> Non
     asyncio.run(go())
 
 
-@contextmanager
-def raw(path: Path) -> Any:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
-        end.settimeout(10)
-        end.connect(str(path))
-        yield end
-
-
 # clients
 
 
@@ -142,13 +134,6 @@ def test_a_blocking_client(tmp_path: Path) -> None:
         await until(lambda: not desk.published)
 
     run(tmp_path, test)
-
-
-def test_nobody_there(tmp_path: Path) -> None:
-    with pytest.raises(NodeAwayError, match="is it running"):
-        Line(tmp_path / "none")
-    with pytest.raises(NodeAwayError, match="is it running"):
-        asyncio.run(NodeClient(tmp_path / "none").start())
 
 
 def test_a_client_that_gave_up_does_not_take_a_late_answer(tmp_path: Path) -> None:
@@ -217,15 +202,6 @@ def test_only_the_nodes_user_lets_others_in(tmp_path: Path) -> None:
 # nonsense
 
 
-@given(st.binary(max_size=300))
-def test_any_line_is_a_request_or_an_error(line: bytes) -> None:
-    try:
-        request = read_request(line)
-    except ApiError:
-        return
-    assert read_request(encode(request)) == request
-
-
 @given(st.lists(st.binary(max_size=40), max_size=8), st.integers(1, 20))
 def test_lines_come_whole_however_they_are_cut(parts: list[bytes], size: int) -> None:
     data = b"\n".join(parts)
@@ -263,15 +239,7 @@ def test_an_answer_that_is_none() -> None:
 )
 def test_nonsense_is_told_and_the_connection_closed(tmp_path: Path, data: bytes, told: bytes) -> None:
     async def test(path: Path, desk: Desk, _: Api) -> None:
-        def ask() -> bytes:
-            with raw(path) as end:
-                end.sendall(data)
-                found = b""
-                while part := end.recv(65536):
-                    found += part
-                return found
-
-        answer = await asyncio.to_thread(ask)
+        answer = await asyncio.to_thread(answered, path, data)
         assert told in answer
         assert b'"asked_wrongly":true' in answer
         assert desk.answered == 0

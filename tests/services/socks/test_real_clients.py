@@ -14,7 +14,6 @@ from python_socks.sync import Proxy
 from tests.services.socks.stage import (
     ALL_LOOPBACK,
     Program,
-    run_pair,
     run_program,
     run_web,
     server_words,
@@ -22,18 +21,6 @@ from tests.services.socks.stage import (
 )
 
 DIALLING = "127.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Program]]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module", params=["server", "client"])
-def proxy(request: pytest.FixtureRequest, pair: tuple[Program, Program]) -> Program:
-    """The server itself, and the client before it: a program sees no difference."""
-    return pair[request.param == "client"]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from tests.services.socks.stage import (
     ask,
     place,
     run_echo,
-    run_pair,
     run_program,
     server_words,
     take,
@@ -30,17 +29,6 @@ from tests.services.socks.stage import (
 )
 
 RESET = struct.pack("ii", 1, 0)
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Program]]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module", params=["server", "client"])
-def proxy(request: pytest.FixtureRequest, pair: tuple[Program, Program]) -> Program:
-    return pair[request.param == "client"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services.socks.stage import WITHIN_S, Program, ask, place, run_pair, run_udp_echo
+from tests.services.socks.stage import WITHIN_S, Program, ask, place, run_udp_echo
 
 NOWHERE = ("0.0.0.0", 0)
 
@@ -47,17 +47,6 @@ class Udp:
     def close(self) -> None:
         self.control.close()
         self.end.close()
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Program]]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as found:
-        yield found
-
-
-@pytest.fixture(params=["server", "client"])
-def proxy(request: pytest.FixtureRequest, pair: tuple[Program, Program]) -> Program:
-    return pair[request.param == "client"]
 
 
 @pytest.fixture(scope="module")
