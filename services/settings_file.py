@@ -36,6 +36,18 @@ def read_settings(path: Path, kind: type[T], defaults: Path | Sequence[Path] | N
     return _convert([_Document(_read(layer), str(layer)) for layer in reversed(layers)], kind)
 
 
+def load_settings(
+    kind: type[T], named: Path | None, defaults: Path | Sequence[Path] | None, usual: Path | None = None
+) -> T:
+    """Of the file that somebody named, else the `usual` one, over `defaults`. Named, it must be there, unless there are
+    defaults; where there is nothing at all, everything is as it is without a word. Raises SettingsError.
+    """
+    if not defaults and named is None and (usual is None or not usual.exists()):
+        return parse_settings("", kind, "no file")
+    under = [defaults] if isinstance(defaults, Path) else [*(defaults or ())]
+    return read_settings(named or usual or under[0], kind, under)
+
+
 def parse_settings(text: str, kind: type[T], source: str) -> T:
     """Raises SettingsError, whose text begins with `source:line:`. An empty text sets nothing."""
     return _convert([_Document(text, source)], kind)

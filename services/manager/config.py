@@ -35,7 +35,7 @@ from services.keys import NodeId, read_node_id
 from services.manager import places
 from services.manager.peering.model import Exports
 from services.node.places import usual_socket as node_socket
-from services.settings_file import read_settings
+from services.settings_file import load_settings
 from services.updates.model import Patience
 
 JOIN_PORT = 7997
@@ -141,7 +141,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path | None, defaults: Path | Sequence[Path] = ()) -> Config:
     """What a file says that was named, or the usual one where there is one. Raises SettingsError."""
-    usual = places.usual_config()
-    if path is None and not defaults and not usual.exists():
-        return Config()
-    return read_settings(path or usual, Config, defaults)
+    return load_settings(Config, path, defaults, places.usual_config())

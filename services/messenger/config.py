@@ -25,7 +25,7 @@ import msgspec
 
 from services.manager.routes.policy import Policy
 from services.messenger.places import own_socket, usual_config, usual_folder
-from services.settings_file import parse_settings, read_settings
+from services.settings_file import load_settings
 
 PORT = 4444
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -88,6 +88,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_config(path: Path | None, defaults: Path | None = None) -> Config:
     """A file that is named must be there, unless there are `defaults`. Raises SettingsError."""
-    if path is None and not usual_config().exists() and defaults is None:
-        return parse_settings("", Config, "messenger.yaml")
-    return read_settings(path or usual_config(), Config, defaults)
+    return load_settings(Config, path, defaults, usual_config())

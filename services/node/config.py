@@ -30,7 +30,7 @@ from services.manager.errors import JoinError
 from services.manager.invites import read_invitation_text
 from services.node.places import usual_card, usual_config, usual_ram, usual_socket
 from services.setting_words import Network, ProtocolPort, is_port
-from services.settings_file import read_settings
+from services.settings_file import load_settings
 
 VXLAN_PORT = 4789
 JOIN_PORT = 7997
@@ -159,9 +159,7 @@ def load_config(path: Path | None, defaults: Path | Sequence[Path] = ()) -> Conf
     """What the files say: `defaults`, over them the one that was named, else the usual one. A file that was named and
     is not there is an error, unless there are defaults, of which only the first must be there. Raises SettingsError.
     """
-    if path is None and not defaults and not usual_config().exists():
-        return Config()
-    return read_settings(path or usual_config(), Config, defaults)
+    return load_settings(Config, path, defaults, usual_config())
 
 
 def read_endpoint(text: str) -> Endpoint:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.errors import SettingsError
-from services.settings_file import MAX_BYTES, parse_settings, read_settings
+from services.settings_file import MAX_BYTES, load_settings, parse_settings, read_settings
 
 
 class Door(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,3 +98,22 @@ def test_of_several_defaults_the_first_must_be_there(tmp_path: Path) -> None:
     image.unlink()
     with pytest.raises(SettingsError, match=r"image\.yaml: cannot be read"):
         read_settings(own, Settings, (image, joined))
+
+
+class Loose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    one: int = 1
+    two: int = 2
+
+
+def test_which_files_a_program_reads(tmp_path: Path) -> None:
+    named, usual, defaults, none = (tmp_path / name for name in ("named", "usual", "defaults", "none"))
+    named.write_text("one: 10")
+    usual.write_text("one: 20")
+    defaults.write_text("{one: 30, two: 30}")
+    assert load_settings(Loose, None, None) == load_settings(Loose, None, (), none) == Loose()
+    assert load_settings(Loose, None, None, usual) == Loose(20)
+    assert load_settings(Loose, named, None, usual) == Loose(10)
+    assert load_settings(Loose, None, defaults) == load_settings(Loose, none, (defaults,), usual) == Loose(30, 30)
+    assert load_settings(Loose, None, defaults, usual) == Loose(20, 30)
+    with pytest.raises(SettingsError, match=r"none: cannot be read"):
+        load_settings(Loose, none, None, usual)

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import msgspec
 
-from services.settings_file import read_settings
+from services.settings_file import load_settings
 from services.socks.limits import Limits
 from services.socks.policy import Rule
 
@@ -49,6 +49,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path | None, defaults: Path | None) -> Config:
     """Without any file everything is as it usually is. Raises SettingsError."""
-    if path is None:
-        return Config() if defaults is None else read_settings(defaults, Config)
-    return read_settings(path, Config, defaults)
+    return load_settings(Config, path, defaults)

@@ -27,7 +27,7 @@ from services.manager.errors import ManagerError
 from services.manager.routes.policy import Policy
 from services.node.places import ROOT_RUN, usual_socket
 from services.setting_words import Network, ProtocolPort
-from services.settings_file import read_settings
+from services.settings_file import load_settings
 from services.vpn import places
 from services.vpn.kill_switch.rules import Exceptions
 
@@ -136,9 +136,7 @@ def load_config(path: Path | None, defaults: Path | None = None) -> Config:
     if defaults is None and IMAGE_DEFAULTS.exists():
         defaults = IMAGE_DEFAULTS
     usual = places.usual_config(PROGRAM)
-    if path is None and defaults is None and not usual.exists():
-        return Config()
     try:
-        return read_settings(path or usual, Config, defaults)
+        return load_settings(Config, path, defaults, usual)
     except ManagerError as error:
         raise SettingsError(f"{shown(str(path or usual))}: policy: {error}") from None

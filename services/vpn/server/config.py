@@ -22,7 +22,7 @@ import msgspec
 
 from services.node.places import usual_socket
 from services.setting_words import Network
-from services.settings_file import read_settings
+from services.settings_file import load_settings
 from services.vpn import places
 from services.vpn.words import PORT, is_unicast
 
@@ -87,7 +87,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path | None, defaults: Path | None = None) -> Config:
     """What the files say: `defaults`, over it the one that was named, else the usual one. Raises SettingsError."""
-    usual = places.usual_config(PROGRAM)
-    if path is None and defaults is None and not usual.exists():
-        return Config()
-    return read_settings(path or usual, Config, defaults)
+    return load_settings(Config, path, defaults, places.usual_config(PROGRAM))
