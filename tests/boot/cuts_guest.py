@@ -19,7 +19,7 @@ from typing import Any
 NODE, MANAGER, MESSENGER = (
     "/run/skywire/mesh/node.sock", "/run/skywire/mesh/manager.sock", "/run/skywire/messenger/messenger.sock"
 )  # fmt: skip
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 
 
 class Line:

@@ -1,7 +1,7 @@
-"""A second slot and its bundle, made in seconds from an image that is there: the same kernel and initramfs, and another
-root, or the same root and other words for the kernel.
+"""A second slot and its bundle, made in a minute from an image that is there: the same kernel and initramfs, and
+another root, or the same root and other words for the kernel.
 
-    changed_root      a version of its own: the root is unpacked, changed, packed again fast and hashed
+    changed_root      a version of its own: the root is unpacked, changed, packed again as the build does it, and hashed
     changed_words     nothing but the slot's script differs: `systemd.mask=viscript.service` is a system that fails
 """
 
@@ -15,7 +15,7 @@ from image.recipe import SECTOR, read_recipe
 from image.run import Runner
 from image.steps.bundle import Keys, find_keys, make_bundle
 from image.steps.scripts import SCRIPT_SECTORS, pack_script
-from image.steps.slot import BLOCK, make_hash_tree
+from image.steps.slot import BLOCK, make_hash_tree, make_squashfs
 from image.steps.version import PLACE
 
 HEADER = 64 + 8  # a legacy image's header, then the script's size and a zero
@@ -66,13 +66,8 @@ def changed_root(run: Runner, slot: Path, work: Path, change: Callable[[Path], N
     shutil.rmtree(root, ignore_errors=True)
     run("unsquashfs", "-quiet", "-no-progress", "-offset", str(start), "-dest", root, slot)
     change(root)
-    run(
-        "mksquashfs", root, squashfs, "-quiet", "-no-progress", "-noappend", "-no-xattrs", "-no-exports",
-        "-b", "256K", "-comp", "zstd", "-Xcompression-level", "1",
-    )  # fmt: skip
+    make_squashfs(run, read_recipe(), root, squashfs)
     shutil.rmtree(root)
-    with squashfs.open("ab") as file:
-        file.truncate(-(-file.tell() // BLOCK) * BLOCK)
     root_hash, salt = make_hash_tree(run, squashfs, tree)
     blocks = squashfs.stat().st_size // BLOCK
     new = {"blocks": str(blocks), "tree": str(start // BLOCK + blocks), "hash": root_hash, "salt": salt}
