@@ -46,6 +46,7 @@ exec cat
 """
 LEFT_OUT = ("SIGNAL_", "VISCRIPT_", "XDG_", "NOTIFY_", "WATCHDOG_")
 HOLD_DEADLINE_S = 30
+MACHINE = {"tree": str(TREE), "python": sys.executable}
 Socket = socket.socket
 
 
@@ -79,7 +80,7 @@ class Host:
         known = residents or {}
         self.facts = Facts(
             host=self.name,
-            places={"dir": str(folder), "lab": str(folder.parent), "tree": str(TREE), "python": sys.executable},
+            places={"namespace": place, "dir": str(folder), "lab": str(folder.parent), **MACHINE},
             addresses={name: other.address() for name, other in hosts.items()},
             mesh={name: resident.address for name, resident in known.items()}
             or {name: other.address(MESH) for name, other in hosts.items() if other.address(MESH)},

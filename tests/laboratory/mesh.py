@@ -21,9 +21,10 @@ NODE = ("node", "run", "--config", "${dir}/node.yaml")
 MANAGER = ("manager", "run", "--config", "${dir}/manager.yaml")
 VISCRIPT = (
     *("viscript", "headless", "--config", "${dir}/config.yaml", "--prefix", "${lab}"),
-    *("--state-dir", "/run/viscript${dir}", "--socket", "/run/viscript/api.sock"),
+    *("--state-dir", "/run/viscript/${namespace}", "--socket", "/run/viscript/api.sock"),
 )
-"""Hosts share the machine's process ids, and viscript knows its programs by the path of its state: each has another."""
+"""Hosts share the machine's process ids, and viscript knows its programs by the path of its state: each has another, a
+short one, since its sockets are in there too."""
 
 READY = Ready(By.NOTIFY, within_s=90)
 SERVICES: Mapping[str, dict[str, object]] = {

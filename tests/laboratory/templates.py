@@ -1,6 +1,7 @@
 """Pure: fills in what a program is told of its host.
 
-${host} ${dir} ${lab} ${tree} ${python}     its name, its folder, the lab's folder, the repository, this Python
+${host} ${namespace} ${dir}                 its name, that of its namespace, its folder
+${lab} ${tree} ${python}                    the lab's folder, the repository, this Python
 ${address pi-2} ${mesh pi-2} ${id pi-2}     of a host: its first address on a cable, that in the mesh, its node id
 ${address} ${mesh} ${mesh first}            of the host itself, and of the first one
 ${nodes 7998}                               all hosts as YAML, name to "[mesh address]:7998"
@@ -14,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 WORD = re.compile(r"\$\{([^}]*)\}")
-PLACES = ("dir", "lab", "tree", "python")
+PLACES = ("namespace", "dir", "lab", "tree", "python")
 FIRST = "first"
 
 
