@@ -9,6 +9,7 @@ from typing import Self
 
 from tests.house.tree import ROOT
 from tests.skywire_board.throwaway import WITHIN_S, Throwaway, can_have_a_root, wait_until
+from tests.viscript.daemon import free_port
 
 CARD = ROOT / "rootfs_overlay"
 UID = {"admin": 60986, "viscript": 60988, "skywire-claim": 60979}
@@ -91,13 +92,6 @@ class Person:
         except subprocess.TimeoutExpired as error:
             return (error.stdout or b"").decode()
         return done.stdout.decode()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def greets(port: int) -> bool:

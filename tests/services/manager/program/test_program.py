@@ -23,6 +23,7 @@ from tests.fakes.local_node import FakeLocalNode
 from tests.house.tree import ROOT
 from tests.services.manager.engine.rack import needs_server
 from tests.services.manager.program.ends import Node, run
+from tests.viscript.daemon import free_port
 from viscript.signal import SignalServer
 from viscript.signal.model import Address
 
@@ -47,7 +48,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = 20000 + os.getpid() % 20000
+        self.port = free_port()
         seed = new_seed()
         seed_file.create(folder / "seed", seed)
         self.identity = Identity(seed)
