@@ -212,8 +212,8 @@ def parted(world: World) -> str:
     a_keys = {name: session_key(Identity(world.lab.residents[name].seed).node_id).hex() for name in ("a", "a-m")}
     with session(world):
         assert a_keys["a"] in peers(world.host("b"), "sky0")
-        begin = time.monotonic()
         manager(world.host("b-m"), "unpeer", "ay")
+        begin = time.monotonic()
 
         def is_gone() -> bool:
             return (

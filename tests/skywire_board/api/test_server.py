@@ -139,8 +139,9 @@ def test_telling_needs_no_supervisor(tmp_path: Path) -> None:
 def test_the_button_is_for_few(board: Supervised) -> None:
     board.path.chmod(0o666)
     board.path.parent.chmod(0o755)
-    for folder in board.path.parents[1:3]:
-        folder.chmod(0o755)
+    for folder in board.path.parents[1:]:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, str(board.path)], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -112,7 +112,8 @@ class Client:
         run = self.node.host.run
         for address in (self.leased["ipv4"], self.leased["ipv6"]):
             if address:
-                run("ip", "address", "replace", address, "dev", "sky0", "noprefixroute")
+                at_once = ["nodad"] if ":" in address else []  # the kernel would take its time, and refuse routes
+                run("ip", "address", "replace", address, "dev", "sky0", "noprefixroute", *at_once)
         for place in (*places, *self.leased["dns"]):
             source = self.leased["ipv6" if ":" in place else "ipv4"]
             run("ip", "route", "replace", place, "dev", "sky0", "src", source, "mtu", str(self.leased["mtu"]))
