@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from services.keys import Identity, new_seed
+from services.keys import Identity
 from services.manager.routes.model import Kind
 from services.manager.routes.policy import Metric, Policy
 from services.node import api_words as words
@@ -28,10 +28,11 @@ from services.node.commands import COMMANDS
 from services.node.commands.connect import read_policy
 from services.node.config import Config
 from services.node.errors import SessionError
+from services.secrecy import Secret
 from tests.services.kernel.hosts import ROOT
 from tests.services.node.conftest import MakeNodes
 
-ID, OTHER = (Identity(new_seed()).node_id for _ in range(2))
+ID, OTHER = (Identity(Secret(bytes([place]) * 32)).node_id for place in (1, 2))
 ADDRESS = "fd53:1234:5678:9abc:def0:1234:5678:9abc"
 ROUTE = "0123456789abcdef01234567"
 LONG = "x" * 63

@@ -191,7 +191,7 @@ def test_one_initiator_cannot_flood(responder: Responder, clock: Clock) -> None:
     [
         {"routes": ()},
         {"routes": ("12",)},
-        {"routes": tuple(new_route_id().hex() for _ in range(3))},
+        {"routes": tuple(f"{place:024x}" for place in range(3))},
         {"routes": ("00" * 12,) * 2},
         {"routes": ("00" * 12,), "keeps": ("00" * 12,)},
         {"direct": ("127.0.0.1:51821",)},
