@@ -25,8 +25,13 @@ LEAST_BLINKS = 7
 
 LAN = "ip -4 -o address show dev eth1 | grep -o '192[.0-9]*' | head -1"
 KNOCK = "timeout {within_s} bash -c '</dev/tcp/{at}/{port}' 2>/dev/null && echo open || echo shut"
+RESOLVED = "org.freedesktop.resolve1"
+CALLED = f"busctl get-property {RESOLVED} /org/freedesktop/resolve1 {RESOLVED}.Manager LLMNRHostname"
+"""Boards of one name take numbers behind it."""
+
 ANNOUNCED = (
-    "resolvectl query --legend=no -p mdns --type=PTR _skywire._tcp.local; resolvectl query --legend=no -p mdns {name}"
+    "resolvectl query --legend=no -p mdns --type=SRV {name}._skywire._tcp.local;"
+    " resolvectl query --legend=no -p mdns {name}.local"
 )
 
 
@@ -45,14 +50,13 @@ def _address(board: Board) -> str:
 
 
 def _announced(one: Board, other: Board, at: str) -> tuple[str, bool]:
-    name = one.ssh("cat /proc/sys/kernel/hostname", user="admin").stdout.strip() + ".local"
-
     def look() -> str | None:
+        name = one.ssh(CALLED, user="admin").stdout.split('"')[1]
         said = other.ssh(ANNOUNCED.format(name=name), user="admin", check=False).stdout
         return said if at in said and "_skywire._tcp" in said else None
 
     said = wait_for(look, 60, 2)
-    return said or f"'{name}' is not found at {at}", said is not None
+    return said or f"{one.ssh(CALLED, user='admin').stdout} is not found at {at}", said is not None
 
 
 def _shut(seen_from: Board, at: str) -> tuple[str, bool]:
