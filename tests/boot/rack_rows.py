@@ -91,16 +91,14 @@ def _named(boards: list[Board]) -> tuple[str, bool]:
 
 
 def _joined(first: Board, second: Board) -> tuple[str, bool]:
-    node_id = second.ssh("identity --json").stdout
-
     def look() -> str | None:
-        said = second.ssh("node status --json", user="admin", check=False).stdout
-        works = json.loads(said or "{}").get("works")
+        status = json.loads(second.ssh("node status --json", user="admin", check=False).stdout or "{}")
         members = first.ssh("sudo manager nodes --json", user="admin", check=False).stdout
-        return second.ssh("node status", user="admin").stdout if works and f"{NAME}-2" in members else None
+        is_in = status.get("works") and status["node_id"] in members
+        return second.ssh("node status", user="admin").stdout if is_in else None
 
     said = wait_for(look, JOINED_WITHIN_S, 3)
-    return f"{node_id}: {said or 'not joined'}", said is not None
+    return said or "not joined", said is not None
 
 
 def _taken(boards: list[Board]) -> tuple[str, bool]:
