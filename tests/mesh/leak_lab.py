@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.laboratory import machine
+from tests.laboratory.errors import LabError
 from tests.laboratory.host import TREE
 from tests.laboratory.job import Job
 from tests.laboratory.model import By, Ready
@@ -189,8 +190,11 @@ class LeakLab:
         return re.findall(r"^web4 (\S+)$", self.load.log.read_text()[since:], re.MULTILINE)
 
     def server(self) -> str:
-        """The one in use."""
-        return self.world.name(self.status()["server"])
+        """The one in use. Raises LabError while there is none."""
+        name = self.world.name(self.status()["server"])
+        if name.startswith("?"):
+            raise LabError(f"no server is in use: {name}")
+        return name
 
     def status(self) -> dict[str, Any]:
         """The client's own words."""

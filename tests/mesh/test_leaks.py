@@ -18,7 +18,7 @@ from tests.mesh.conftest import check_lab
 from tests.mesh.leak_lab import CLIENT, GATE, HOME_PREFIX, NEIGHBOUR, RELAYS, WEB4, WEB6, LeakLab, run_leak_lab
 from tests.services.vpn.kill_switch.senders import SAY
 
-FLOWS_WITHIN_S = 40.0
+FLOWS_WITHIN_S = 80.0
 FLOWS = ("web4", "web6", "name", "dns")
 Event = Callable[[LeakLab], str]
 """Does something, and returns what was seen of it once all flows again."""

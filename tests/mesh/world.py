@@ -38,6 +38,7 @@ from services.node.api_words import (
     Status,
 )
 from services.node.errors import NodeError
+from tests.laboratory.errors import LabError
 from tests.laboratory.host import Host
 from tests.laboratory.joined import manager_socket, node_socket
 from tests.laboratory.lab import Lab, run_lab
@@ -117,7 +118,7 @@ class World:
         def look() -> object:
             try:
                 return is_so()
-            except (NodeError, ManagerError, OSError, StopIteration) as error:
+            except (NodeError, ManagerError, LabError, OSError, StopIteration) as error:
                 last[0] = f" ({type(error).__name__}: {error})"
                 return False
 
