@@ -142,8 +142,10 @@ def _take_return(step: Step, state: BoardState, rollout: Rollout) -> Step:
     if step.stage in {"restarting", "on trial"}:
         why = f"rolled back: {state.rolled_back}" if state.rolled_back else f"came back with '{state.version}'"
         return _to(step, "failed", why)
-    if step.stage == "installing":
-        return _to(step, "failed", f"restarted while it was being installed, with '{state.version}'")
+    if step.stage == "installing":  # or installed, and its word for that was lost
+        back = rollout.bundle.version in state.rolled_back
+        why = f"rolled back: {state.rolled_back}" if back else f"restarted while installing, with '{state.version}'"
+        return _to(step, "failed", why)
     return step
 
 

@@ -49,7 +49,8 @@ class Card:
         slots = self.read()
         wanted, slots["next"] = slots["next"], ""
         if wanted and (self.folder / "falls-back").exists():
-            slots["rolled_back"] = "viscript did not answer within 600 s"
+            why = "was taken back: viscript did not answer"
+            slots["rolled_back"] = f"version {slots[wanted]} in slot {wanted} {why}"
             (self.folder / "falls-back").unlink()
         elif wanted:
             slots["slot"], self.trial = wanted, True

@@ -54,7 +54,8 @@ def follow(rollout: Rollout, state: BoardState | None, *, here: bool = True, in_
 
 
 BACK = msgspec.structs.replace(HERE, version=NEW, slot="B")
-FELL = msgspec.structs.replace(HERE, rolled_back="viscript did not answer")
+FALLEN = f"version {NEW} in slot B was taken back: viscript did not answer"
+FELL = msgspec.structs.replace(HERE, rolled_back=FALLEN)
 
 
 @pytest.mark.parametrize(
@@ -69,16 +70,17 @@ FELL = msgspec.structs.replace(HERE, rolled_back="viscript did not answer")
         ("installing", saying("installed", percent=100), "restarting", ""),
         ("installing", saying("refused", text="no room"), "failed", "no room"),
         ("installing", saying("refused"), "failed", "the board refused it"),
-        ("installing", HERE, "failed", f"restarted while it was being installed, with '{OLD}'"),
+        ("installing", HERE, "failed", f"restarted while installing, with '{OLD}'"),
+        ("installing", FELL, "failed", f"rolled back: {FALLEN}"),  # "installed" was not heard
         ("restarting", saying("installed"), "restarting", ""),
         ("restarting", saying("refused", text="does not restart"), "failed", "does not restart"),
         ("restarting", msgspec.structs.replace(BACK, trial=True), "on trial", ""),
         ("restarting", BACK, "done", "slot B"),
-        ("restarting", FELL, "failed", "rolled back: viscript did not answer"),
+        ("restarting", FELL, "failed", f"rolled back: {FALLEN}"),
         ("restarting", HERE, "failed", f"came back with '{OLD}'"),
         ("on trial", msgspec.structs.replace(BACK, trial=True), "on trial", ""),
         ("on trial", BACK, "done", "slot B"),
-        ("on trial", FELL, "failed", "rolled back: viscript did not answer"),
+        ("on trial", FELL, "failed", f"rolled back: {FALLEN}"),
         ("done", HERE, "done", ""),
         ("failed", BACK, "failed", ""),
         ("there already", FELL, "there already", ""),
