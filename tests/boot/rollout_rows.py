@@ -3,12 +3,14 @@ streams it from there through the mesh's own address, the board restarts, and it
 roll-out is done. Leaves the board restarted, in the other slot.
 """
 
+import contextlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 from image.emulator.board import Board
+from image.errors import EmulatorError
 from tests.boot.rows import Table
 
 STORE_DEADLINE_S, ROLL_DEADLINE_S = 900, 2400
@@ -50,15 +52,23 @@ def _wait(board: Board, ready: Any, deadline_s: float) -> dict[str, Any]:
     """The roll-out as the shell tells it, once it is as wanted; what was told last when the deadline passes."""
     end, update = time.monotonic() + deadline_s, dict[str, Any](course="", boards=[])
     while time.monotonic() < end:
-        done = board.ssh("update --all status --json", check=False, deadline_s=60)
-        if done.stdout.startswith("{"):
-            told = json.loads(done.stdout)
-            if "boards" in told:
-                update = told
-                if update["boards"] and ready(update):
-                    break
+        told = _told(board)
+        if "boards" in told:
+            update = told
+            if update["boards"] and ready(update):
+                break
         time.sleep(2)
     return update
+
+
+def _told(board: Board) -> dict[str, Any]:
+    """Nothing while the board restarts, which ends no connection."""
+    with contextlib.suppress(EmulatorError):
+        said = board.ssh("update --all status --json", check=False, deadline_s=60).stdout
+        if said.startswith("{"):
+            told: dict[str, Any] = json.loads(said)
+            return told
+    return {}
 
 
 def _stages(update: dict[str, Any]) -> str:
