@@ -35,6 +35,8 @@ Host board
   StrictHostKeyChecking accept-new
   BatchMode yes
   ConnectTimeout 60
+  ServerAliveInterval 15
+  ServerAliveCountMax 8
   LogLevel ERROR
 """
 
