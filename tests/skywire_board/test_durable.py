@@ -35,6 +35,13 @@ def test_a_link_laid_where_the_draft_goes_is_not_followed(tmp_path: Path) -> Non
     assert (other.read_text(), (tmp_path / "note").is_symlink()) == ("kept", False)
 
 
+def test_a_write_that_fails_leaves_what_was_there_and_no_draft(tmp_path: Path) -> None:
+    write_durably(tmp_path / "note", b"old")
+    with pytest.raises(LookupError):
+        write_durably(tmp_path / "note", b"new", owner="nobody-of-that-name")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("note", b"old")]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")
 def test_it_belongs_to_whom_it_is_for(tmp_path: Path) -> None:
     write_durably(tmp_path / "note", b"x", 0o640, "daemon")
