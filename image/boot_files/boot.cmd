@@ -55,7 +55,7 @@ for s in ${SKY_ORDER}; do
 done
 if test -z "${slot}"; then
   echo "SKY no tries left in any slot, giving each its tries back"
-  setenv SKY_A_LEFT 3; setenv SKY_B_LEFT 3
+  setenv SKY_A_LEFT 3; setenv SKY_B_LEFT 3; setenv SKY_UNCLEAN ${unclean}
 fi
 if test -n "${slot}"; then
   if test "${slot}" != "${first}"; then setenv sky_why tries; fi
