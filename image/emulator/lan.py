@@ -68,7 +68,7 @@ class Lan:
         self._home.cleanup()
 
     def _run(self, words: list[str]) -> None:
-        """With an open standard input: at its end the switch ends, so that none outlives us."""
+        """With an open standard input: at its end the switch ends, so that it does not outlive us."""
         with self._log.open("a") as log:
             Runner(log, 0).say("$ " + " ".join(words))
             self._running.append(

@@ -17,7 +17,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
 class Commands(click.Group):
-    """Ends with 1 where an expected error is told; what was asked wrongly is click's: 2. So is a reader who left."""
+    """Ends with 1 where an expected error is told. What was asked wrongly, and a reader who left, are click's own."""
 
     program: str
     """As it is named where it tells an error."""

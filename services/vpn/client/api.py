@@ -107,5 +107,5 @@ def _line(path: Path, within_s: float) -> AskingLine:
 
 
 def _away(path: Path, error: OSError | None) -> AskError:
-    what, _ = why_away("client", path, error, "")
+    what, _ = why_away("client", path, error, "", "its folder may not be entered")
     return (NobodyError if isinstance(error, FileNotFoundError | ConnectionRefusedError) else AskError)(what)

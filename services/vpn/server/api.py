@@ -63,5 +63,5 @@ def ask(path: Path, request: Request) -> Status | Clients:
 
 
 def _away(path: Path, error: OSError | None) -> AskError:
-    what, step = why_away("server", path, error, "run: meshnet-vpn-server run")
+    what, step = why_away("server", path, error, "run: meshnet-vpn-server run", "its folder may not be entered")
     return AskError(f"{what} ({step})" if step else what)

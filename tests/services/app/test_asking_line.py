@@ -1,5 +1,5 @@
 """A blocking line to a program's own socket: its answers, its silence, its end, and the word of one that turns away
-whoever comes, which each program's own client tells too, in or out of an event loop.
+whoever comes, which each program's blocking client tells too, and the node's in an event loop.
 """
 
 from __future__ import annotations
