@@ -20,6 +20,9 @@ START_WITHIN_S = 60.0
 INSPECT_WITHIN_S = 120.0
 INSTALL_WITHIN_S = 3600.0
 PROGRESS = re.compile(r"^\s*(\d+)% (.+)$")
+NO_REASON = "RAUC ended in the middle (did the network go away? See: journalctl -u rauc)"
+"""Seen where the network went while RAUC read the bundle's index: its program ended with 2 and said nothing."""
+
 LAST_ERROR = re.compile(r"LastError: (.+)")
 
 
@@ -67,7 +70,7 @@ class Rauc:
                 process.kill()
                 await process.wait()
         if process.returncode:
-            raise UpdateError(why or f"rauc ended with {process.returncode} and no reason")
+            raise UpdateError(why or NO_REASON)
 
     async def _call(self, within_s: float, *words: str) -> bytes:
         try:

@@ -43,6 +43,7 @@ read -r signed version compatible how <"$2"
 echo "installing"; echo "  0% Installing"; echo " 40% Copying image to system.1"
 case $how in
   slow) exec sleep 60 ;;
+  gone) exit 2 ;;
   torn) echo "LastError: Installation error: Failed updating slot system.1: no space"; exit 1 ;;
 esac
 echo "100% Installing done."; echo "Installing \\`$2\\` succeeded"
@@ -114,6 +115,7 @@ def test_a_bundle_may_come_over_the_connection(door: str, tmp_path: Path) -> Non
         ("signed 0.3.0+b another-board", "the bundle is for 'another-board', and this board takes"),
         ("signed 0.1.9+b skywire-board-arm64", "is older than 0.2.0+a, which runs (add --older to go back)"),
         ("signed 0.3.0+b skywire-board-arm64 torn", "Failed updating slot system.1: no space"),
+        ("signed 0.3.0+b skywire-board-arm64 gone", "RAUC ended in the middle"),
     ],
 )
 def test_what_must_not_be_installed_is_refused(door: str, notes: Notes, tmp_path: Path, text: str, why: str) -> None:
