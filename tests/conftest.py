@@ -1,13 +1,17 @@
 """How `tests/run` shares the tests out to its processes: by module, but all of `tests/mesh` to one of them, since its
-modules share networks that take long to come up.
+modules share networks that take long to come up. And hypothesis measures no time: a busy machine takes any.
 """
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 MESH = "tests/mesh/"
+
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 def scope_of(nodeid: str) -> str:

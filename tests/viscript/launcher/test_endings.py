@@ -97,7 +97,7 @@ def test_withdrawing_leaves_nothing(backend: Backend, tmp_path: Path) -> None:
     async def main() -> None:
         process = await backend.start(launch(tmp_path, "shell", "-c", "echo here; sleep 60"))
         await asyncio.wait_for(backend.withdraw(2), 30)
-        assert is_dead(process.pid)
+        await asyncio.to_thread(wait_until, lambda: is_dead(process.pid), 5)  # its memory goes a moment before it
         assert await backend.find([]) == []
 
     asyncio.run(main())

@@ -55,8 +55,11 @@ def test_clients_get_out_as_the_server_and_only_as_themselves(world: World) -> N
     for client in (one, two):
         client.enter(WEB, WEB6, PRIVATE, "10.0.5.1")
     assert one.leased["ipv4"] != two.leased["ipv4"]
-    assert one.fetch("mss").split() == ["1276", "10.0.1.1"]
-    assert two.fetch("mss", host=WEB6).split() == ["1256", "2001:db8:1::1"]
+    four, six = one.fetch("mss").split(), two.fetch("mss", host=WEB6).split()
+    assert (four[1], six[1]) == ("10.0.1.1", "2001:db8:1::1")
+    # the least that the session's ways carry, and which ways it has found by now depends on the machine
+    assert int(four[0]) in {1276, 1244}
+    assert int(six[0]) in {1256, 1224}
     assert [one.question("udp"), one.question("tcp")] == ["by udp", "by tcp"]
 
     one.node.host.run("ip", "route", "add", two.leased["ipv4"], "dev", "sky0", "src", one.leased["ipv4"])
