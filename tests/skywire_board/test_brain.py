@@ -223,7 +223,7 @@ def events_of(story: list[tuple[float, object]], start_s: float = 0.0) -> list[E
 
 
 @given(STORIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_story_breaks_the_promises(story: list[tuple[float, object]]) -> None:
     state, effects = tell(*events_of(story))
     assert effects.count(MarkGood()) == (1 if state.booted and state.now_s >= state.booted_s + BOOT_NOTE_S else 0)
@@ -234,7 +234,7 @@ def test_no_story_breaks_the_promises(story: list[tuple[float, object]]) -> None
 
 
 @given(STORIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_held_since_boot_never_acts(story: list[tuple[float, object]]) -> None:
     """Whatever else happens, as long as no release is ever seen the button does nothing."""
     events = [event for event in events_of(story) if not isinstance(event, ButtonReleased | Asked)]
@@ -245,7 +245,6 @@ def test_held_since_boot_never_acts(story: list[tuple[float, object]]) -> None:
 
 
 @given(st.lists(st.tuples(st.floats(30.0, 1000.0), st.floats(0.1, 100.0)), max_size=20))
-@settings(deadline=None)
 def test_holds_of_half_a_minute_never_act(holds: list[tuple[float, float]]) -> None:
     at_s = 2.0
     events: list[Event] = [ButtonReleased(at_s)]

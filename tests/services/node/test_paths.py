@@ -294,7 +294,7 @@ def test_a_direct_session_without_routes_asks_for_some() -> None:
 # anything
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from("ab"), st.lists(st.tuples(st.floats(0, 30), st.floats(0.05, 10)), max_size=4), min_size=2

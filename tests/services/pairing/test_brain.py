@@ -289,7 +289,7 @@ EVENT = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(EVENT, max_size=12), st.lists(st.floats(0, 30), min_size=12, max_size=12))
 def test_whatever_strangers_do_nobody_joins_or_is_admitted(
     events: list[tuple[str, object]], pauses: list[float]

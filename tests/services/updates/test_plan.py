@@ -262,7 +262,7 @@ class Board:
             self.state = FELL if fails else BACK
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(1, 12),

@@ -172,7 +172,7 @@ def test_what_is_asked_wrongly_is_refused(board: Supervised, line: bytes, why: s
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_garbage_harms_nobody(board: Supervised, chunks: list[bytes]) -> None:
     with raw(board) as link:
         try:

@@ -49,7 +49,7 @@ def test_bytes_of_all_kinds_on_the_wire() -> None:
     async def test(at: Address) -> None:
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=40, deadline=None)
+        @settings(max_examples=40)
         @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
         def fuzz(data: bytes) -> None:
             told = asyncio.run_coroutine_threadsafe(say(at, data + b"\n"), loop).result(20)

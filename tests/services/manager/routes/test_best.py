@@ -17,7 +17,7 @@ def way_of(route: Route) -> Way:
     return tuple([node(number) for number in range(10)].index(name) for name in route.nodes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases())
 def test_one_route_is_the_best(case: Case) -> None:
     brute = Brute(case)
@@ -30,7 +30,7 @@ def test_one_route_is_the_best(case: Case) -> None:
     assert brute.cost(way) == min(brute.cost(other) for other in brute.ways)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_two_routes_are_the_best_two(case: Case) -> None:
     brute = Brute(case)
@@ -52,7 +52,7 @@ def test_two_routes_are_the_best_two(case: Case) -> None:
     assert "no two routes apart in nodes" in pair.reason
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases(), st.data())
 def test_a_standby_is_the_best_beside_a_live_route(case: Case, data: st.DataObject) -> None:
     if case.policy.via or not Brute(case).ways:
@@ -70,7 +70,7 @@ def test_a_standby_is_the_best_beside_a_live_route(case: Case, data: st.DataObje
         find_standby(case.graph(), tuple(map(node, live)), case.policy, STEPS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases())
 def test_the_same_question_has_one_answer(case: Case) -> None:
     def ask() -> Pair | str:

@@ -51,7 +51,7 @@ def test_a_conflict_is_named_whoever_comes_first(one: Policy, other: Policy, tol
             combine(*pair)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases(most_nodes=5), cases(most_nodes=5))
 def test_what_meets_both_meets_each(case: Case, other: Case) -> None:
     try:

@@ -119,7 +119,7 @@ def test_the_kept_corpus(running: Running) -> None:
         assert ask(running.path, GetStatus()) == STATUS, file.name
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=400))
 @example(data=b"\n" * 300)
 @example(data=b'{"do":"status","more":1}\n')
