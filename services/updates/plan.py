@@ -23,13 +23,25 @@ from services.updates.model import BUSY, ENDED, BoardState, Bundle, Course, Pati
 TELL_AGAIN_S = 20.0
 """To a board that was told and says nothing of it: the order, or who gave it, may have been lost."""
 
+ABSENT_S = 45.0
+"""Who was not heard for so long is left out. Boards speak every 30 s; a manager that has just begun to lead, or whose
+memory was lost with its NATS, knows of nobody yet.
+"""
+
 
 class Known(NamedTuple):
-    """Of one board: whether it is heard of just now, what it said last, and for how long it is in its stage."""
+    """Of one board: whether it is heard of just now, what it said last, for how long it is in its stage, and how long
+    this manager has missed its voice or its state.
+    """
 
     is_here: bool
     state: BoardState | None
     in_stage_s: float = 0.0
+    missed_s: float = 0.0
+
+    @property
+    def may_speak_yet(self) -> bool:
+        return (not self.is_here or self.state is None) and self.missed_s < ABSENT_S
 
 
 class Next(NamedTuple):
@@ -39,7 +51,7 @@ class Next(NamedTuple):
     tell: tuple[NodeId, ...]
 
 
-UNKNOWN = Known(is_here=False, state=None)
+UNKNOWN = Known(is_here=False, state=None, missed_s=ABSENT_S)
 
 
 def make(
@@ -179,18 +191,22 @@ def _end(rollout: Rollout) -> Rollout:
 
 
 def _next_wave(rollout: Rollout, known: Mapping[NodeId, Known]) -> tuple[Rollout, list[NodeId]]:
-    """Who needs nothing, or is not there, takes no place in it."""
-    steps, told, most = list(rollout.steps), list[NodeId](), rollout.at_once
+    """Who needs nothing, or is not there, takes no place in it; for who may speak yet, managers wait."""
+    steps, told, most, is_silent = list(rollout.steps), list[NodeId](), rollout.at_once, False
     for place, waiting in enumerate(steps):
         if len(told) >= most:
             break
         if waiting.stage != "waiting":
             continue
-        steps[place] = step = _look(waiting, known.get(waiting.node_id, UNKNOWN), rollout.bundle)
+        about = known.get(waiting.node_id, UNKNOWN)
+        if about.may_speak_yet:
+            is_silent = True
+            continue
+        steps[place] = step = _look(waiting, about, rollout.bundle)
         if step.stage != "waiting":
             continue
         if step.is_manager:
-            if told:
+            if told or is_silent:
                 break
             most = 1
         steps[place] = _to(step, "told")

@@ -57,6 +57,7 @@ class Rollouts:
         self._boards: dict[NodeId, BoardState] = {}
         self._paced = Paced(self._keep_state)
         self._since: dict[NodeId, tuple[Step, float]] = {}
+        self._missed: dict[NodeId, float] = {}
         self._told: dict[NodeId, float] = {}
         self._followed_name = ""
         self._following = Following()
@@ -214,6 +215,7 @@ class Rollouts:
         """What was seen of another roll-out, or when this manager led before."""
         self._followed_name = name
         self._since.clear()
+        self._missed.clear()
         self._told.clear()
 
     def _known(self, rollout: Rollout) -> dict[NodeId, plan.Known]:
@@ -223,8 +225,13 @@ class Rollouts:
             if seen is None or seen.stage != step.stage:
                 self._since[step.node_id] = step, now_s
                 since_s = now_s
-            is_here = self._keeper.is_heard(step.node_id)
-            known[step.node_id] = plan.Known(is_here, self._boards.get(step.node_id), now_s - since_s)
+            is_here, state = self._keeper.is_heard(step.node_id), self._boards.get(step.node_id)
+            if is_here and state is not None:
+                self._missed.pop(step.node_id, None)
+                missed_s = 0.0
+            else:
+                missed_s = now_s - self._missed.setdefault(step.node_id, now_s)
+            known[step.node_id] = plan.Known(is_here, state, now_s - since_s, missed_s)
         return known
 
     def _tell_later(self, rollout: Rollout, node_id: NodeId) -> None:

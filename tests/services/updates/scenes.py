@@ -103,7 +103,7 @@ def in_percentages_though_the_manager_is_killed(rack: Rack) -> str:
         (rack.door(name) / "is-slow").unlink()
     rack.world.start_again("m")
     took_s = rack.wait_course("done")
-    assert {name: rack.version(name) for name in BOARDS} == dict.fromkeys(BOARDS, SECOND)
+    assert {name: rack.version(name) for name in BOARDS} == dict.fromkeys(BOARDS, SECOND), rack.command("status")
     assert rack.down <= 2
     assert rack.went[-1] == "m"
     assert sorted(rack.went) == ["a", "b", "c", "m"]

@@ -137,8 +137,8 @@ def test_who_was_told_and_is_silent_is_told_again() -> None:
 
 def test_boards_that_need_nothing_or_are_not_there_take_no_place() -> None:
     known = {
-        A: Known(is_here=False, state=HERE),
-        B: Known(is_here=True, state=None),
+        A: Known(is_here=False, state=HERE, missed_s=plan.ABSENT_S),
+        B: Known(is_here=True, state=None, missed_s=plan.ABSENT_S),
         C: Known(is_here=True, state=BACK),
         M: Known(is_here=True, state=BoardState(OLD)),
         IDS[5]: Known(is_here=True, state=msgspec.structs.replace(HERE, trial=True)),
@@ -148,6 +148,21 @@ def test_boards_that_need_nothing_or_are_not_there_take_no_place() -> None:
     assert stages(then.rollout) == ["left out", "left out", "there already", "left out", "left out", "told"]
     assert then.tell == (IDS[6],)
     assert [step.why for step in then.rollout.steps[:2]] == ["absent", "no board: it has no update door"]
+
+
+@pytest.mark.parametrize("silent", [Known(is_here=False, state=HERE), Known(is_here=True, state=None)])
+def test_who_may_speak_yet_is_not_left_out_and_managers_wait_for_it(silent: Known) -> None:
+    """As after the manager that led was killed: whoever goes on has heard of nobody."""
+    known = {A: silent, B: Known(True, HERE), M: Known(True, HERE)}
+    rollout, tell = plan.advance(make(A, B, M, managers=(M,)), known, PATIENCE)
+    assert (stages(rollout), tell) == (["waiting", "told", "waiting"], (B,))
+    known[B] = Known(True, BACK)
+    rollout, tell = plan.advance(rollout, known, PATIENCE)
+    assert (stages(rollout), rollout.course, tell) == (["waiting", "done", "waiting"], "running", ())
+    heard = plan.advance(rollout, known | {A: Known(True, HERE)}, PATIENCE)
+    assert heard.tell == (A,)
+    rollout, tell = plan.advance(rollout, known | {A: silent._replace(missed_s=plan.ABSENT_S)}, PATIENCE)
+    assert (stages(rollout), tell) == (["left out", "done", "told"], (M,))
 
 
 def test_nothing_to_do_is_done() -> None:
