@@ -14,9 +14,9 @@ import shlex
 import stat
 from pathlib import Path
 
-from services.durable import sync_folder
 from services.errors import SeedFileError
 from services.secrecy import SECRET_BYTES, Secret
+from viscript.durable import make_folder, sync_folder
 
 BOARD_FOLDER = Path("/data/identity")
 
@@ -32,7 +32,7 @@ def usual_place() -> Path:
 def create(path: Path, seed: Secret) -> None:
     """Raises SeedFileError; then whatever was at `path` is as it was."""
     try:
-        _make_folder(path.parent)
+        make_folder(path.parent, 0o700)
         _check_folder(path.parent)
         _write(path, seed)
     except OSError as error:
@@ -60,14 +60,6 @@ def read(path: Path) -> Secret:
         raise SeedFileError(f"cannot read seed '{path}': {error.strerror}") from error
     finally:
         os.close(file)
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    sync_folder(folder.parent)
 
 
 def _write(path: Path, seed: Secret) -> None:

@@ -13,10 +13,10 @@ import os
 from pathlib import Path
 
 from services import keys
-from services.durable import sync_folder
 from services.identity.door import NEXT
 from services.identity.errors import DoorError
 from services.secrecy import SECRET_BYTES, Secret
+from viscript.durable import sync_folder
 
 KEPT_APART = ("node", "manager", "messenger")
 """Folders of the mesh's data that belong to one identity."""

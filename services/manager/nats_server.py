@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from services.durable import write_whole
 from services.manager.errors import EngineError
 from services.manager.limits import Limits
 from services.manager.server_config import Settings, config_text, read_accounts
+from viscript.durable import write_whole
 
 log = logging.getLogger(__name__)
 

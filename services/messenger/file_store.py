@@ -10,10 +10,10 @@ import os
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
-from services.durable import sync_folder
 from services.messenger.errors import StoreError
 from services.messenger.model import DIGEST_BYTES
 from services.messenger.wire import MAX_CHUNK
+from viscript.durable import sync_folder
 
 READ = 256 * 1024
 

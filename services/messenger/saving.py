@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from services.durable import sync_folder
 from services.errors import shown
 from services.messenger.api_words import FetchFile, FileState
 from services.messenger.errors import MessengerError
 from services.messenger.line import Line
+from viscript.durable import sync_folder
 
 
 def save(file: str, target: Path, socket: Path | None = None) -> Path:

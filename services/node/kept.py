@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
-from services.durable import write_whole
 from services.node.errors import KeptError
+from viscript.durable import write_whole
 
 T = TypeVar("T")
 

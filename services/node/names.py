@@ -14,7 +14,6 @@ from typing import Annotated
 import msgspec
 
 from services.addresses import session_address
-from services.durable import write_whole
 from services.errors import IdentityError, SettingsError
 from services.keys import NodeId, read_node_id
 from services.manager.asks import Name, Named
@@ -24,6 +23,7 @@ from services.node.api_words import Pet, Resolved
 from services.node.errors import NameUnknownError
 from services.node.opener import Asker
 from services.settings_file import read_settings
+from viscript.durable import write_whole
 
 ZONE = "sky"
 MAX_PETS = 4096

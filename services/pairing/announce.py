@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.durable import write_whole
 from services.keys import NodeId
 from services.pairing.errors import DoorError
+from viscript.durable import write_whole
 
 TYPE = "_skywire._tcp"
 SSH_PORT = 22
@@ -46,7 +46,6 @@ def write_announced(path: Path, board: Announced) -> bool:
     try:
         if path.exists() and path.read_text() == text:
             return False
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode(), 0o644, durable=False)
     except OSError as error:
         raise DoorError(f"cannot announce this board in '{path}': {error.strerror}") from None

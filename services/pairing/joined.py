@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from services.durable import write_whole
 from services.pairing.errors import DoorError
 from services.pairing.model import Welcome
+from viscript.durable import write_whole
 
 
 def joined_text(welcome: Welcome) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skywire_board.claim.words import fingerprint, read_key
-from skywire_board.durable import sync_folder
 from skywire_board.errors import ClaimError
+from viscript.durable import sync_folder
 
 MERGE = Path(__file__).with_name("merge")
 MERGE_WITHIN_S = 60.0

@@ -9,8 +9,8 @@ import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skywire_board.durable import write_durably
 from skywire_board.errors import LogError
+from viscript.durable import write_whole
 
 MAX_TEXT = 1 << 20
 MAX_FOLDER = 2 << 20
@@ -31,7 +31,7 @@ def copy(text: bytes, folder: Path, boot: str, memory: Path, *, always: bool) ->
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         place = _place(folder, boot[:BOOT_LETTERS])
-        write_durably(place, gzip.compress(text, 6, mtime=0))
+        write_whole(place, gzip.compress(text, 6, mtime=0))
         _bound(folder, place)
         memory.write_text(told)
     except OSError as error:

@@ -8,9 +8,9 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from skywire_board.durable import sync_folder, write_durably
 from skywire_board.errors import SetupError
 from skywire_board.setup.plan import NAMES_FOLDER, File
+from viscript.durable import sync_folder, write_whole
 
 NAMES = ("hostname", "hosts", "localtime")
 DEFAULT_NAMES, UTC = "/usr/lib/skywire/etc", "/usr/share/zoneinfo/Etc/UTC"
@@ -33,7 +33,7 @@ def write(root: Path, file: File) -> bool:
             _link(path, file.text)
         else:
             owner = None if file.owner == "root" else file.owner
-            write_durably(path, file.text.encode(), file.mode, owner)
+            write_whole(path, file.text.encode(), file.mode, owner)
     except OSError as error:
         raise SetupError(f"cannot write '{file.path}': {error.strerror}") from error
     return True

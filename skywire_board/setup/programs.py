@@ -11,8 +11,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from skywire_board.durable import sync_folder
 from skywire_board.errors import SetupError
+from viscript.durable import sync_folder
 
 log = logging.getLogger("skywire_board.setup")
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from skywire_board.durable import sync_folder, write_durably
 from skywire_board.errors import UpdateError
 from skywire_board.update.schema import (
     AFTER,
@@ -30,6 +29,7 @@ from skywire_board.update.schema import (
     swap_back,
     swap_forward,
 )
+from viscript.durable import sync_folder, write_whole
 
 DATA = Path("/data")
 JOURNAL = f"{STAGE}/journal.json"
@@ -86,7 +86,7 @@ def _go_forward(data: Path, migration: Migration) -> None:
     stage.mkdir(exist_ok=True)
     migration.run(stage)
     shutil.rmtree(kept, ignore_errors=True)
-    write_durably(kept / PATHS, msgspec.json.encode(migration.touches))
+    write_whole(kept / PATHS, msgspec.json.encode(migration.touches))
     os.sync()  # the copies, before the journal says that they are right
     _enter(data, swap_forward(migration, lambda name: os.path.lexists(data / name)))
 
@@ -103,7 +103,7 @@ def _go_back(data: Path, found: int, known: int) -> None:
 
 def _enter(data: Path, journal: Journal) -> None:
     """From here on the moves are made, now or at the next boot."""
-    write_durably(data / JOURNAL, msgspec.json.encode(journal))
+    write_whole(data / JOURNAL, msgspec.json.encode(journal))
     _finish(data)
 
 
@@ -152,4 +152,4 @@ def _like(source: Path, target: Path) -> None:
 
 
 def _stamp(data: Path, version: int) -> None:
-    write_durably(data / STAMP, msgspec.json.encode(Stamp(version)) + b"\n")
+    write_whole(data / STAMP, msgspec.json.encode(Stamp(version)) + b"\n")

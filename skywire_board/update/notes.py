@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
-from skywire_board.durable import sync_folder, write_durably
 from skywire_board.update.model import BootNote, Last, Trial
+from viscript.durable import sync_folder, write_whole
 
 FOLDER = Path("/data/update")
 BOOT_NOTE = Path("/run/skywire/boot.json")
@@ -62,4 +62,4 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def _write(path: Path, word: msgspec.Struct, mode: int = 0o600) -> None:
-    write_durably(path, msgspec.json.encode(word) + b"\n", mode)
+    write_whole(path, msgspec.json.encode(word) + b"\n", mode)

@@ -25,7 +25,7 @@ NAME = "cut-board"
 SETTINGS = f"name: {NAME}\nwifi: {{ssid: a network, password: correct horse battery}}\n"
 """With a secret, so that the set-up writes to the boot partition too."""
 
-DURABLE = "/usr/lib/skywire/lib/python3.13/site-packages/services/durable.py"
+DURABLE = "/usr/lib/skywire/lib/python3.13/site-packages/viscript/durable.py"
 FSYNC = "os.fsync(file)"
 """In `DURABLE`, of a folder: what makes a pet name's answer true. `forgetful` takes it away."""
 

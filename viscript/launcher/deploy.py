@@ -7,17 +7,15 @@ root, and by process groups alike.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from decimal import Decimal
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import yaml
 
+from viscript.durable import write_whole
 from viscript.errors import ConfigError, StartError, UsageError
 from viscript.launcher.app_keys import IMAGE_KEYS
 from viscript.launcher.config import DEFAULT_CONFIG, DEPLOYED, NAME, parse_config
@@ -26,6 +24,7 @@ from viscript.launcher.starter.argv import MEMORY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 MAX_TEXT_BYTES = 32 * 1024
 MAX_DEPLOYED = 100
@@ -81,11 +80,10 @@ def render_entry(name: str, entry: App) -> str:
 def write_entry(directory: Path, name: str, text: str) -> None:
     """Whole or not at all, also when the power goes. Raises StartError."""
     try:
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         files = {file.name for file in directory.glob("*.yaml")} - {f"{name}.yaml"}
         if len(files) >= MAX_DEPLOYED:
             raise StartError(f"{len(files)} applications are deployed, which is the most there may be")
-        _replace(directory, f"{name}.yaml", text.encode())
+        write_whole(directory / f"{name}.yaml", text.encode(), 0o644)
     except OSError as error:
         raise StartError(f"cannot write '{directory / name}.yaml': {error.strerror}") from error
 
@@ -124,23 +122,3 @@ def _check_readable(name: str, entry: App, known: Config) -> None:
         raise UsageError(f"'{name}': its entry has {len(text)} bytes, at most {MAX_TEXT_BYTES} are allowed")
     if read != entry:
         raise UsageError(f"'{name}' holds what cannot be written down")
-
-
-def _replace(directory: Path, name: str, data: bytes) -> None:
-    fd, draft = tempfile.mkstemp(dir=directory, prefix=".", suffix=".new")
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(directory / name)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    for folder in (directory, directory.parent):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

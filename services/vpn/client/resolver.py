@@ -14,11 +14,11 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from services.durable import sync_folder
 from services.kernel.errors import DoorError
 from services.vpn.client import redirect, tables
 from services.vpn.client.ways import Lent
 from services.vpn.errors import ResolverError
+from viscript.durable import sync_folder
 
 RESOLVED = Path("/run/systemd/resolve")
 DROP_IN = Path("/run/systemd/resolved.conf.d/skywire-vpn.conf")

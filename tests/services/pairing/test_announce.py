@@ -48,4 +48,4 @@ def test_a_joined_network_is_a_layer_that_the_node_reads(tmp_path: Path) -> None
     places = load_config(None, (image, joined)).managers
     assert [(place.at, place.id) for place in places] == [("192.0.2.1:7997", ID), ("one.local:7997", ID)]
     with pytest.raises(DoorError, match="cannot note"):
-        write_joined(tmp_path / "none/joined.yaml", Welcome(ID, ("192.0.2.1:7997",), "x"))
+        write_joined(image / "joined.yaml", Welcome(ID, ("192.0.2.1:7997",), "x"))
