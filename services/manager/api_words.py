@@ -175,7 +175,9 @@ Request = (
 
 
 class NodeRow(_Words, frozen=True):
-    """`heard_s`: how long ago it reported its links; None is not at all. `name`: what the managers vouch for."""
+    """`heard_s`: how long ago it reported its links; None is not at all. `name`: what the managers vouch for;
+    `called`: what it calls itself.
+    """
 
     node_id: NodeId
     name: str
@@ -186,6 +188,7 @@ class NodeRow(_Words, frozen=True):
     is_manager: bool
     links: int
     heard_s: float | None
+    called: str = ""
 
 
 class LinkRow(_Words, frozen=True):

@@ -170,6 +170,7 @@ class Office:
                 node_id in self._managers,
                 self._keeper.links_of(node_id),
                 round(now - heard, 1) if (heard := self._keeper.heard.get(node_id)) is not None else None,
+                self._updates.rollouts.called(node_id),
             )
             for node_id, known in self._registry.nodes.items()
         ]

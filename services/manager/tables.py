@@ -9,6 +9,7 @@ from services.manager import api_words as words
 
 COLUMNS = 80
 SHORT = 8
+MAX_CLAIMED = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Rows = Sequence[tuple[str, ...]]
@@ -37,6 +38,11 @@ def short_ids(ids: Collection[str]) -> dict[str, str]:
     return {node_id: node_id[:length] for node_id in ids}
 
 
+def claimed(name: str) -> str:
+    """What a node calls itself, told apart from a name that the managers vouch for."""
+    return f"({name[:MAX_CLAIMED]})" if name else ""
+
+
 def called(ids: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
     """Each by its name, or else the beginning of its id."""
     return {**short_ids(ids), **{node_id: names[node_id] for node_id in ids if node_id in names}}
@@ -47,7 +53,7 @@ def nodes(answer: words.Nodes) -> list[str]:
     rows = [
         (
             short[row.node_id],
-            row.name or "-",
+            row.name or claimed(row.called) or "-",
             "manager" if row.is_manager else "relay" if row.relays else "node",
             str(row.links),
             "-" if row.heard_s is None else _ago(row.heard_s),

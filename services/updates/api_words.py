@@ -64,7 +64,9 @@ class Took(_Answer, frozen=True, tag="took"):
 
 
 class BoardRow(msgspec.Struct, frozen=True):
-    """`version` and `slot` as the board says; `stage` in the roll-out, empty where it has none in it."""
+    """`name`: what the managers vouch for. `called`, `version` and `slot` as the board says; `stage` in the roll-out,
+    empty where it has none in it.
+    """
 
     node_id: NodeId
     name: str
@@ -74,6 +76,7 @@ class BoardRow(msgspec.Struct, frozen=True):
     why: str
     is_manager: bool
     is_here: bool
+    called: str = ""
 
 
 class Update(_Answer, frozen=True, tag="update"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from services.node.errors import AwayError, KeptError, OrderError, RefusedError
 from services.node.kept import Kept
 from services.updates.door import Door
 from services.updates.errors import DoorError
-from services.updates.model import BoardState, Doing, Install, cut
+from services.updates.model import MAX_CALLED, BoardState, Doing, Install, cut
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +88,10 @@ class BoardUpdates:
     def state(self) -> BoardState:
         boot, task = self._door.boot(), self._task
         facts = (cut(boot.version, 120), cut(boot.slot, 120), boot.trial, cut(boot.rolled_back), self._door.is_there)
+        called = cut(socket.gethostname().partition(".")[0], MAX_CALLED) if any(facts) else ""
         if task is None:
-            return BoardState(*facts)
-        return BoardState(*facts, task.install.rollout, task.doing, task.percent, cut(task.text))
+            return BoardState(*facts, called=called)
+        return BoardState(*facts, task.install.rollout, task.doing, task.percent, cut(task.text), called)
 
     async def take(self, order: Order) -> asks.Reply:
         """Raises OrderError, WordsError."""

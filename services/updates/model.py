@@ -21,6 +21,8 @@ MAX_BUNDLE = 256 << 20
 """Bytes: half a slot; the object store has room for two and their overhead."""
 
 MAX_TEXT = 400
+MAX_CALLED = 63
+"""A host's name, as DNS has it (RFC 1035)."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -73,8 +75,9 @@ Doing = Literal["idle", "installing", "installed", "refused"]
 
 
 class BoardState(msgspec.Struct, frozen=True):
-    """What a node says of its board. `rolled_back` says why it fell back to the slot it runs, if it did. `rollout` and
-    what follows is what it does for one; a restart of the board forgets that.
+    """What a node says of its board. `called`: what it calls itself, for which nobody vouches. `rolled_back` says why
+    it fell back to the slot it runs, if it did. `rollout` and what follows is what it does for one; a restart of the
+    board forgets that.
     """
 
     version: Short = ""
@@ -86,6 +89,7 @@ class BoardState(msgspec.Struct, frozen=True):
     doing: Doing = "idle"
     percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     text: Text = ""
+    called: Annotated[str, msgspec.Meta(max_length=MAX_CALLED)] = ""
 
 
 Stage = Literal[

@@ -92,6 +92,10 @@ class Rollouts:
         await self._store.boards.put(node_id, msgspec.json.encode(state))
         self._take_board(node_id, msgspec.json.encode(state))
 
+    def called(self, node_id: NodeId) -> str:
+        """What the node calls itself: anyone may take any name."""
+        return self._boards.get(node_id, BoardState()).called
+
     def fallen_back(self) -> list[str]:
         """A sentence for each board that did, for `manager status`."""
         return [
@@ -121,7 +125,9 @@ class Rollouts:
         before, revision = await self._read()
         check_idle(before)
         names = {node_id: name for name, node_id in sorted(self._registry.names.items(), reverse=True)}
-        everybody = sorted(self._registry.nodes, key=lambda node_id: (names.get(node_id, "~"), node_id))
+        everybody = sorted(
+            self._registry.nodes, key=lambda node_id: (names.get(node_id) or self.called(node_id) or "~", node_id)
+        )
         order: Iterable[NodeId] = map(self._registry.find, wanted.nodes) if wanted.nodes else everybody
         rollout = plan.make(
             f"{bundle.sha256[:12]}-{time.time_ns():x}",
@@ -176,6 +182,7 @@ class Rollouts:
             why,
             node_id in self._managers,
             self._keeper.is_heard(node_id),
+            state.called,
         )
 
     # who leads

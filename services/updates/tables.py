@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.manager.tables import short_ids, table
+from services.manager.tables import claimed, short_ids, table
 from services.updates.api_words import BoardRow, Update
 
 TITLES = ("BOARD", "VERSION", "SLOT", "STAGE", "WHY")
@@ -25,7 +25,13 @@ def headline(answer: Update) -> str:
 def rows(answer: Update) -> list[tuple[str, ...]]:
     short = short_ids([row.node_id for row in answer.boards])
     return [
-        (row.name or short[row.node_id], row.version or "-", row.slot or "-", _stage(row), row.why or "-")
+        (
+            row.name or claimed(row.called) or short[row.node_id],
+            row.version or "-",
+            row.slot or "-",
+            _stage(row),
+            row.why or "-",
+        )
         for row in answer.boards
     ]
 

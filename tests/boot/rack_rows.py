@@ -95,10 +95,13 @@ def _joined(first: Board, second: Board) -> tuple[str, bool]:
         status = json.loads(second.ssh("node status --json", user="admin", check=False).stdout or "{}")
         members = first.ssh("sudo manager nodes --json", user="admin", check=False).stdout
         is_in = status.get("works") and status["node_id"] in members
-        return second.ssh("node status", user="admin").stdout if is_in else None
+        return members if is_in and f"{NAME}-2" in members else None
 
     said = wait_for(look, JOINED_WITHIN_S, 3)
-    return said or "not joined", said is not None
+    if said is None:
+        return "not joined", False
+    shown = first.ssh("sudo manager nodes", user="admin").stdout
+    return f"{second.ssh('node status', user='admin').stdout}\n{shown}", f"({NAME}-2)" in shown
 
 
 def _taken(boards: list[Board]) -> tuple[str, bool]:

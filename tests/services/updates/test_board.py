@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -140,7 +141,9 @@ def test_installed_said_and_restarted(tmp_path: Path) -> None:
     async def test() -> None:
         home = Home()
         async with board(tmp_path, home) as (updates, keeper):
-            assert await home.wait(lambda state: state.version) == BoardState("1.0", "A", has_door=True)
+            assert await home.wait(lambda state: state.version) == BoardState(
+                "1.0", "A", has_door=True, called=socket.gethostname().partition(".")[0]
+            )
             assert await home.handlers[asks.UPDATE](order()) == asks.Reply()
             done = await home.wait(lambda state: state.doing == "installed")
             assert (done.rollout, done.version, done.percent) == ("r1", "1.0", 100)

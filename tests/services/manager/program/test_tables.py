@@ -30,13 +30,22 @@ def test_routes_and_links_show_names() -> None:
 
 @pytest.mark.parametrize("evil", ["\x1b[2J", "a\nb", "x" * 500])
 def test_nothing_from_nodes_leaves_its_line(evil: str) -> None:
-    row = words.NodeRow(A, "", evil, (evil,), evil, relays=True, is_manager=False, links=3, heard_s=None)
+    row = words.NodeRow(A, "", evil, (evil,), evil, relays=True, is_manager=False, links=3, heard_s=None, called=evil)
     found = tables.nodes(words.Nodes((row,)))
     assert len(found) == 2
     services = tables.services(words.Services((words.ServiceRow(A, evil, 80, (evil,)),)))
     for line in (*found, *services):
         assert len(line) <= tables.COLUMNS
         assert line.isprintable()
+
+
+def test_what_a_node_calls_itself_is_no_name() -> None:
+    rows = [
+        words.NodeRow(A, "attic", "", (), "", relays=False, is_manager=False, links=1, heard_s=1.0, called="skywire1"),
+        words.NodeRow(B, "", "", (), "", relays=False, is_manager=False, links=1, heard_s=1.0, called="skywire2"),
+        words.NodeRow(C, "", "", (), "", relays=False, is_manager=False, links=1, heard_s=1.0),
+    ]
+    assert [line.split()[1] for line in tables.nodes(words.Nodes(tuple(rows)))] == ["name", "attic", "(skywire2)", "-"]
 
 
 def test_reasons_and_advice_are_wrapped() -> None:
