@@ -75,12 +75,22 @@ def run(options: Options) -> None:
     import asyncio  # noqa: PLC0415  # see the module's docstring
 
     from skywire_board.loop import Doors, supervise  # noqa: PLC0415
+    from skywire_board.outputs.early_watchdog import EarlyWatchdog  # noqa: PLC0415
     from skywire_board.outputs.units import systemctl  # noqa: PLC0415
     from skywire_board.outputs.watchdog import Watchdog, WatchdogDevice  # noqa: PLC0415
 
     log.info("board: %s (ready in %.1f s)", board.name, time.monotonic() - begun_s)
     door = partial(systemctl, program=options.systemctl)
-    watchdog = (lambda: Watchdog(WatchdogDevice(options.watchdog))) if board.watchdog else None
+    early = EarlyWatchdog(options.state)
+
+    def arm() -> Watchdog:
+        watchdog = Watchdog(WatchdogDevice(options.watchdog))
+        early.keep()
+        return watchdog
+
+    if not board.watchdog:
+        early.forget(lambda: WatchdogDevice(options.watchdog))
+    watchdog = arm if board.watchdog else None
     doors = Doors(make_checks(options), door, board.name, options.board_socket, watchdog)
     asyncio.run(supervise(doors, partial(connect, board, pins)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot import cut_rows, update_rows
+from tests.boot import cut_rows, update_rows, watchdog_rows
 from tests.boot.record import Recorder, record
 from tests.boot.rows import Table
 
@@ -19,7 +19,7 @@ CUTS = 3
 @pytest.fixture(scope="module")
 def recorder(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
     """Of a board that is up, with its record so far."""
-    recorder = record(image, tmp_path_factory.mktemp("recorded"))
+    recorder = record(image, tmp_path_factory.mktemp("recorded"), watchdog=True)
     try:
         recorder.first_boot()
         recorder.settings()
@@ -33,8 +33,9 @@ def test_a_board_is_updated_and_rolled_back(recorder: Recorder, tmp_path: Path) 
     table = Table("an update that stays, and one that does not")
     well, broken = update_rows.make_bundles(recorder.board, tmp_path / "bundles", update_rows.NO_INIT)
     update_rows.update_stays(recorder.board, table, well)
+    table.check("the boot armed the watchdog, before systemd", lambda: watchdog_rows.armed_early(recorder.board))
     update_rows.update_is_taken_back(recorder.board, table, broken)
-    assert len(table.rows) >= 8
+    assert len(table.rows) >= 9
     assert not table.failed, "\n".join(f"{row.claim}: {row.seen}" for row in table.failed)
 
 

@@ -4,11 +4,21 @@ when these begin and when they end; in between the watchdog resets it once.
 
 import re
 import time
+from pathlib import Path
 
 from image.emulator.board import Board, answers_ssh
+from skywire_board.outputs.early_watchdog import BITES_AFTER_S
+from tests.boot import other_slot
 from tests.boot.modules import put_module, take_module
 from tests.boot.recovery import main_pid
 from tests.boot.rows import Table, wait_for
+from tests.boot.update_rows import BROKEN, INSTALL_DEADLINE_S, boot_note
+
+NO_SUPERVISOR = "systemd.mask=skywire-board.service"
+"""A system that is up, and nobody judges it: neither good nor taken back, for ever, were it not for the watchdog."""
+
+NOTE, EARLY_S = "/var/lib/skywire-board/watchdog", 127
+"""Sooner than the board's own ten minutes, so that three of them can be watched."""
 
 ARMED_WITHIN_S, BITES_WITHIN_S, UP_WITHIN_S = 180, 240, 900
 LEAKS_WITHIN_S = 240
@@ -33,6 +43,12 @@ def watchdog_rows(board: Board, table: Table) -> None:
     table.check("killed with -9 it comes back in time: no reset", lambda: _killed(board))
     claim = "frozen, and with systemd's own watch switched off, the hardware resets the board"
     table.check(claim, lambda: _frozen(board))
+
+
+def early_rows(board: Board, table: Table, scratch: Path) -> None:
+    table.check("the boot arms it from now on, before systemd", lambda: armed_early(board))
+    claim = "an update whose supervisor never starts: reset three times by the hardware, then the old slot"
+    table.check(claim, lambda: _taken_back(board, scratch))
 
 
 def memory_rows(board: Board, table: Table) -> None:
@@ -76,6 +92,42 @@ def _frozen(board: Board) -> tuple[str, bool]:
         f"reset {after_s:.0f} s after it was frozen; boot {before[:8]} -> {after[:8]}, it is up again",
         after != before,
     )
+
+
+def armed_early(board: Board) -> tuple[str, bool]:
+    """Of a board that was restarted since its supervisor armed the watchdog first."""
+    note = _say(board, f"cat {NOTE}")
+    said = _say(board, "sudo dmesg | grep -o 'skywire: the watchdog is armed.*'")
+    return f"{note}; {said}", note == f"i6300esb {BITES_AFTER_S}" and bool(said)
+
+
+def _taken_back(board: Board, scratch: Path) -> tuple[str, bool]:
+    """Nobody but the hardware ends a boot of it. What the boot arms is sooner here than on a board."""
+    scratch.mkdir(exist_ok=True)
+    slot = other_slot.take_slot(board.image, scratch / "slot")
+    mute = other_slot.changed_words(board.run, slot, scratch, NO_SUPERVISOR, scratch / "mute")
+    bundle = other_slot.sign(board.run, mute, BROKEN, scratch, scratch / "mute.raucb")
+    _say(board, f"echo 'i6300esb {EARLY_S}' | sudo tee {NOTE}")
+    boots, begin = _boots(board), time.monotonic()
+    board.send(bundle.read_bytes(), "update - --yes", user="viscript", deadline_s=INSTALL_DEADLINE_S)
+    _await_boots(board, boots + 1)
+    times = list[float]()
+    for number in range(2, 5):
+        begin = time.monotonic()
+        if not _await_boots(board, boots + number):
+            return f"no reset within {UP_WITHIN_S} s of boot {number - 1}", False
+        times.append(time.monotonic() - begin)
+    board.wait_ssh(UP_WITHIN_S, user="admin", command="echo up")
+    note = boot_note(board, lambda note: bool(note.get("rolled_back")), UP_WITHIN_S)
+    tried = BOOTED.findall(board.console())[boots:]
+    told = ", ".join(f"{took:.0f} s" for took in times)
+    return f"resets {told} after the boot loader; {tried}; {note.get('rolled_back')}", BROKEN in note.get(
+        "rolled_back", ""
+    ) and len(tried) == 4 and tried[3] != tried[0]
+
+
+def _await_boots(board: Board, count: int) -> bool:
+    return wait_for(lambda: _boots(board) >= count or None, UP_WITHIN_S, 0.5) is not None
 
 
 def _leaks(board: Board) -> tuple[str, bool]:

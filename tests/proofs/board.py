@@ -128,6 +128,7 @@ def watchdog(ground: Ground, table: Table) -> None:
     with ground.board("watchdog", watchdog=True) as board:
         watchdog_rows.watchdog_rows(board, table)
         watchdog_rows.memory_rows(board, table)
+        watchdog_rows.early_rows(board, table, ground.scratch / "early")
 
 
 def security(ground: Ground, table: Table) -> None:
