@@ -160,7 +160,8 @@ def _on_said(state: State, event: Said) -> Decision:
     report = Report(f"{saying.source} says {saying.state}" + (f": {saying.text}" if saying.text else ""))
     if saying.state in ("confirmed", "refused"):
         pattern = Pattern.CONFIRMED if saying.state == "confirmed" else Pattern.REFUSED
-        return replace(state, flash=Flash(pattern, event.at_s + FLASH_S)), [report]
+        until_s = 0.0 if (saying.source, saying.state) == ("reset", "refused") else state.resetting_until_s
+        return replace(state, flash=Flash(pattern, event.at_s + FLASH_S), resetting_until_s=until_s), [report]
     before = next((other for other in state.sayings if other.line == saying.line), None)
     others = tuple(other for other in state.sayings if other.line != saying.line)
     is_news = before is None or before.state != saying.state

@@ -49,14 +49,14 @@ def write_state(device: Path, state: BootState) -> BootState:
 
 def change_state(device: Path, change: Callable[[BootState], BootState]) -> tuple[BootState, bool]:
     """The state after `change`, and whether it had to be written; nobody else changes it meanwhile."""
-    with _alone(device):
+    with alone(device):
         old = read_state(device).state
         new = change(old or BootState())
         return (write_state(device, new), True) if new != old else (new, False)
 
 
 @contextmanager
-def _alone(device: Path) -> Iterator[None]:
+def alone(device: Path) -> Iterator[None]:
     try:
         fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

@@ -1,4 +1,5 @@
-"""What the units of updates run: `serve` the door, `note` this boot, `pass` or `fail` its trial, `migrate` the data.
+"""What the units of updates run: `serve` the door, `note` this boot, `pass` or `fail` its trial, `migrate` the data,
+`fill` the other slot.
 
 No click here, whose import costs seconds on an emulated board; people have `update` in the viscript shell.
 """
@@ -15,13 +16,14 @@ usage: python -m skywire_board.update COMMAND
   note       write /run/skywire/boot.json (skywire-boot-note.service)
   pass       mark the running slot good; read all of it first, if it is on trial (skywire-mark-good.service)
   fail       mark the slot on trial bad (skywire-roll-back.service, which restarts the board)
-  migrate    bring the data to what this version knows (skywire-migrate.service)"""
+  migrate    bring the data to what this version knows (skywire-migrate.service)
+  fill       copy the running slot to the other one, if that holds nothing good (skywire-second-slot.service)"""
 
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 asked wrongly."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    commands = {"serve": _serve, "note": _note, "pass": _pass, "fail": _fail, "migrate": _migrate}
+    commands = {"serve": _serve, "note": _note, "pass": _pass, "fail": _fail, "migrate": _migrate, "fill": _fill}
     command = commands.get(sys.argv[1]) if len(sys.argv) == 2 else None
     if command is None:
         helped = sys.argv[1:] in ([], ["help"], ["--help"], ["-h"])
@@ -80,6 +82,14 @@ def _migrate() -> str:
     from skywire_board.update.migrate import migrate_card
 
     return migrate_card()
+
+
+def _fill() -> str:
+    from skywire_board.update.notes import Notes
+    from skywire_board.update.second_slot import fill_second_slot
+    from skywire_board.update.trial import Places
+
+    return fill_second_slot(Notes(), Places())
 
 
 if __name__ == "__main__":

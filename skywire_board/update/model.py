@@ -35,6 +35,12 @@ class Last(msgspec.Struct, frozen=True):
     at: float = 0.0
 
 
+class Worn(msgspec.Struct, frozen=True):
+    """/data/update/worn.json: a slot that did not give back what was written to it."""
+
+    slot: str
+
+
 class BootNote(msgspec.Struct, frozen=True):
     """/run/skywire/boot.json: this boot. `good`: marked good in it."""
 

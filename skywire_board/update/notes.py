@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from skywire_board.update.model import BootNote, Last, Trial
+from skywire_board.update.model import BootNote, Last, Trial, Worn
 from viscript.durable import sync_folder, write_whole
 
 FOLDER = Path("/data/update")
@@ -27,6 +27,11 @@ class Notes:
     def last(self) -> Last:
         return _read(self.folder / "last.json", Last) or Last()
 
+    def worn(self) -> str:
+        """The slot that did not give back what was written to it; empty where there is none."""
+        worn = _read(self.folder / "worn.json", Worn)
+        return worn.slot if worn is not None else ""
+
     def boot(self) -> BootNote | None:
         """None before it was written."""
         return _read(self._boot_note, BootNote)
@@ -39,9 +44,16 @@ class Notes:
             return ""
 
     def write_trial(self, trial: Trial | None) -> None:
-        path = self.folder / "trial.json"
-        if trial is not None:
-            _write(path, trial)
+        self._put("trial.json", trial)
+
+    def write_worn(self, slot: str) -> None:
+        """Of the one that `worn` tells; empty: of none."""
+        self._put("worn.json", Worn(slot) if slot else None)
+
+    def _put(self, name: str, word: msgspec.Struct | None) -> None:
+        path = self.folder / name
+        if word is not None:
+            _write(path, word)
         elif path.exists():
             path.unlink()
             sync_folder(path.parent)

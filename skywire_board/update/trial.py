@@ -87,6 +87,7 @@ def pass_trial(notes: Notes, places: Places) -> str:
         with _as_far_as_data_goes():
             notes.write_last(Last(f"version {trial.version} in slot {slot} passed its trial", "", time.time()))
             notes.write_trial(None)
+            notes.write_worn("")
     if note is not None:
         rolled_back = note.rolled_back if trial is None else ""
         notes.write_boot(msgspec.structs.replace(note, trial=False, good=True, rolled_back=rolled_back))

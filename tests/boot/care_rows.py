@@ -48,6 +48,7 @@ def settle(board: Board) -> float:
     """Until what a first boot has to do is done: a minute in which hardly anything was written. Seconds since power-on,
     that minute's end.
     """
+    board.ssh("sudo systemctl start skywire-second-slot", user="admin", deadline_s=SETTLED_WITHIN_S)
     end, before = time.monotonic() + SETTLED_WITHIN_S, written_bytes(board)
     while time.monotonic() < end:
         time.sleep(QUIET_S)  # nothing is to happen: no event

@@ -15,6 +15,7 @@ from tests.boot import (
     pairing_rows,
     rack_rows,
     rollout_rows,
+    second_rows,
     security_rows,
     setup_rows,
     update_rows,
@@ -141,6 +142,11 @@ def raspi3b(ground: Ground, table: Table) -> None:
     prove_raspi3b(ground.image, ground.scratch, table)
 
 
+def second(ground: Ground, table: Table) -> None:
+    with ground.board("second") as board:
+        second_rows.second_rows(board, table)
+
+
 def card(ground: Ground, table: Table) -> None:
     with ground.board("card") as board:
         care_rows.idle_rows(board, table, IDLE_MINUTES)
@@ -159,6 +165,7 @@ PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
     "watchdog": ("watchdog and memory ceilings", watchdog),
     "security": ("what somebody sees who wants to break in", security),
     "card": ("care of the card", card),
+    "second": ("a fresh card's second slot", second),
     "raspi3b": ("the Raspberry Pi 3: boot chain, lights and button", raspi3b),
 }
 
