@@ -1,6 +1,6 @@
 """The brain and what it is told beside the checks: on the board's socket, by the button's holds, by facts."""
 
-from skywire_board.brain import BOOT_NOTE_S, MESH_LOST_S, decide
+from skywire_board.brain import BOOT_NOTE_S, FLASH_S, MESH_LOST_S, decide
 from skywire_board.checking import CLAIM, MESH, VISCRIPT
 from skywire_board.model import (
     Act,
@@ -86,6 +86,21 @@ def test_a_board_that_is_reset_takes_no_orders() -> None:
     state, _ = tell(Asked(5.0, Act.RESET), state=online())
     _, effects = tell(*(Asked(6.0, act) for act in Act if act is not Act.STUCK), state=state)
     assert effects == []
+
+
+def test_a_reset_that_is_refused_is_over_at_once() -> None:
+    """Its unit did start: only the one who says `refused` knows. As `skywire_board.reset` says it, on two lines."""
+    resets, refuses = (Saying(line, "reset", word, "no partition 4") for line, word in ((1, "resetting"), (2, "refused")))
+    state, effects = tell(Asked(5.0, Act.RESET), Said(5.5, resets), LineClosed(5.6, 1), state=online())
+    assert shown(effects) == [Pattern.RESETTING]
+    state, effects = tell(Said(5.7, Saying(3, "pairing", "refused")), state=state)
+    assert shown(effects) == [], "others do not end it"
+    state, effects = tell(Said(5.8, refuses), LineClosed(5.9, 2), state=state)
+    assert shown(effects) == [Pattern.REFUSED]
+    state, effects = wait(state, 5.8 + FLASH_S + 1)
+    assert shown(effects) == [Pattern.ONLINE]
+    _, effects = tell(Asked(10.0, Act.SHORT), state=state)
+    assert shown(effects) == [Pattern.IDENTIFY], "the button does what it does"
 
 
 def test_the_claim_is_started_for_a_board_of_nobody_alone() -> None:
