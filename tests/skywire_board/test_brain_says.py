@@ -90,7 +90,9 @@ def test_a_board_that_is_reset_takes_no_orders() -> None:
 
 def test_a_reset_that_is_refused_is_over_at_once() -> None:
     """Its unit did start: only the one who says `refused` knows. As `skywire_board.reset` says it, on two lines."""
-    resets, refuses = (Saying(line, "reset", word, "no partition 4") for line, word in ((1, "resetting"), (2, "refused")))
+    resets, refuses = (
+        Saying(line, "reset", word, "no partition 4") for line, word in ((1, "resetting"), (2, "refused"))
+    )
     state, effects = tell(Asked(5.0, Act.RESET), Said(5.5, resets), LineClosed(5.6, 1), state=online())
     assert shown(effects) == [Pattern.RESETTING]
     state, effects = tell(Said(5.7, Saying(3, "pairing", "refused")), state=state)
