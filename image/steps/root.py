@@ -42,6 +42,7 @@ PROGRAMS = {
 SCRIPTS = {
     "skywire_board/claim/offer": "claim-offer",
     "skywire_board/claim/merge": "login-keys",
+    "skywire_board/claim/read-keys": "read-keys",
 }
 """Shell scripts of our packages and their names beside the programs: units and sshd run them."""
 

@@ -31,7 +31,11 @@ STATE = "/data/setup/applied.json"
 SUMS = "/data/setup/applied.sums"
 FAULT = "/run/skywire/setup-fault"
 DATA_FAULT = "/run/skywire/data-fault"
+KEYS_NOTES = "/run/skywire/keys-notes"
+"""What mount-data found in authorized_keys that is no key (skywire_board/claim/read-keys)."""
 REPORT = "skywire-error.txt"
+SHOWN = "backslashreplace"
+"""How what a file holds that is no text, such as half a surrogate pair, is written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +60,29 @@ def apply(places: Places) -> list[str]:
         notes = _apply(places)
     except SetupError as error:
         places.identity.expect_stand_in()
-        _tell(places, f"{error}\nNothing of these settings was applied. Mend the file and start the board again.\n")
-        places.at(FAULT).write_text(f"{error}\n")
+        told = f"{error}\nNothing of these settings was applied. Mend the file and start the board again.\n"
+        _tell(places, told + _as_notes(_keys_notes(places)))
+        places.at(FAULT).write_text(f"{error}\n", errors=SHOWN)
         raise
     places.at(FAULT).unlink(missing_ok=True)
-    _tell(places, "".join(f"note: {note}\n" for note in notes))
+    notes += _keys_notes(places)
+    _tell(places, _as_notes(notes))
     return notes
 
 
 def _apply(places: Places) -> list[str]:
     found = read_files(places.boot)
     state = read_state(places)
-    notes: list[str] = []
     if not is_applied(state, found):
         sources = [parse(name, data, places.board) for name, data in found.items()]
         wanted = plan(lay_over(sources), state.keys, state.written)
         _settle(places, wanted, sources)
         state = _carry_out(places, wanted, sources, state)
-        notes = list(wanted.notes)
     door.set_kernel_name(places.root, door.lay_names(places.root))
     places.identity.accept()
     if not places.at(DATA_FAULT).exists():
         _blank(places, state, found)
-    return notes
+    return list(state.notes)
 
 
 def _settle(places: Places, wanted: Plan, sources: list[Source]) -> None:
@@ -98,7 +102,7 @@ def _carry_out(places: Places, wanted: Plan, sources: list[Source], state: State
         door.remove(places.root, path, state.written[path])
     files = tuple(applied(one.name, one.data, one.spans) for one in sources)
     written = {file.path: file.digest for file in wanted.files if not file.stays}
-    new = State(files, written, dict(wanted.keys))
+    new = State(files, written, dict(wanted.keys), wanted.notes)
     door.write(places.root, File(STATE, msgspec.json.encode(new).decode(), 0o600))
     log.info("settings of the boot partition applied: %s", ", ".join(changed) or "nothing changed")
     if BOARD in changed or BOARD in wanted.removed:
@@ -112,6 +116,8 @@ def _blank(places: Places, state: State, found: dict[str, bytes]) -> None:
         if places.card.overwrite(name, found[name], data) if data != found[name] else False:
             forget_cached(places.boot / name)
             log.info("secrets in '%s' were taken and overwritten on the card", name)
+    if _keys_notes(places):
+        after |= {Path(KEYS_NOTES).name: places.at(KEYS_NOTES).read_bytes()}
     door.write(places.root, File(SUMS, sum_lines(after), 0o600))
 
 
@@ -123,6 +129,17 @@ def read_state(places: Places) -> State:
         return State()
 
 
+def _keys_notes(places: Places) -> list[str]:
+    try:
+        return places.at(KEYS_NOTES).read_text(errors=SHOWN).splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _as_notes(notes: list[str]) -> str:
+    return "".join(f"note: {note}\n" for note in notes)
+
+
 def _tell(places: Places, text: str) -> None:
     """Into the file beside skywire.yaml, in place; a card without that file is told nothing."""
     try:
@@ -130,7 +147,7 @@ def _tell(places: Places, text: str) -> None:
         if not old:
             log.warning("there is no '%s' on the boot partition to write to", REPORT)
             return
-        new = text.encode().replace(b"\n", b"\r\n")[: len(old) - 1].ljust(len(old) - 1) + b"\n"
+        new = text.encode(errors=SHOWN).replace(b"\n", b"\r\n")[: len(old) - 1].ljust(len(old) - 1) + b"\n"
         if places.card.overwrite(REPORT, old, new):
             forget_cached(places.boot / REPORT)
     except SetupError as error:

@@ -24,11 +24,14 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """`written`: path → digest of what set-up wrote there; `keys`: name of a Wi-Fi network → its key (secret)."""
+    """`written`: path → digest of what set-up wrote there; `keys`: name of a Wi-Fi network → its key (secret); `notes`:
+    what a person should know of the files.
+    """
 
     files: tuple[Applied, ...] = ()
     written: dict[str, str] = {}
     keys: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     version: int = 1
 
 

@@ -107,6 +107,18 @@ def test_a_claimed_board_opens_no_window(unclaimed: SshBoard, tmp_path: Path) ->
     assert not (unclaimed.root / CLAIMED).exists()
 
 
+def test_a_key_that_windows_saved_lets_in_and_a_private_one_claims_nothing(unclaimed: SshBoard, tmp_path: Path) -> None:
+    owner = Person(tmp_path, "owner", unclaimed.port)
+    place = unclaimed.root / "boot/firmware/authorized_keys"
+    place.write_bytes(f"{owner.public} me\r\n".encode("utf-16"))
+    assert (unclaimed.run(MERGE).stderr, owner.ssh("admin", LOGS_IN).stdout) == ("", "in\n")
+    assert (unclaimed.root / "run/skywire/claimed").exists()
+    place.write_text((tmp_path / "owner").read_text())
+    assert unclaimed.run(MERGE).stderr.startswith("<4>authorized_keys:1: is a private key")
+    assert not (unclaimed.root / "run/skywire/claimed").exists()
+    assert keys(unclaimed) == ""
+
+
 def test_the_window_closes_by_itself(unclaimed: SshBoard, tmp_path: Path) -> None:
     late = Person(tmp_path, "late", unclaimed.port)
     window = open_window(unclaimed, seconds=0.3)
