@@ -22,6 +22,7 @@ UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 MISSING = re.compile(r"Object missing required field `(.*)`")
 KEY_LIKE = re.compile(r"[A-Za-z_-]{1,20}")
 QUOTED = re.compile(r"""\s(['"])(?!<)(?:(?!\1).){2,}\1""")
+HALF = re.compile(r"[\ud800-\udfff]")
 NAMED = re.compile(r"'(\w+)' (must|needs) ")
 EXPECTED = {"bool": "true or false", "str": "text", "object": "keys with values", "array": "a list"}
 
@@ -78,6 +79,8 @@ class Document:
 
     def _plain(self, node: yaml.Node) -> Any:
         self._values += 1
+        if isinstance(node, yaml.ScalarNode):
+            self._check_text(node)
         if self._values > MOST_VALUES:
             raise SetupError(f"{self.source}:{self.line(node)}: says more than {MOST_VALUES} values")
         if isinstance(node, yaml.SequenceNode):
@@ -92,11 +95,19 @@ class Document:
         for name, value in node.value:
             if not isinstance(name, yaml.ScalarNode):
                 raise SetupError(f"{self.source}:{self.line(name)}: expected a key, such as `name: pi-1`")
+            self._check_text(name)
             if name.value in found:
                 known = f"key '{name.value}'" if KEY_LIKE.fullmatch(name.value) else "a key"
                 raise SetupError(f"{self.source}:{self.line(name)}: {known} is given twice")
             found[name.value] = self._plain(value)
         return found
+
+    def _check_text(self, node: yaml.ScalarNode) -> None:
+        if (half := HALF.search(node.value)) is not None:
+            found = f"\\u{ord(half[0]):04x}"
+            raise SetupError(
+                f"{self.source}:{self.line(node)}: '{found}' is half a character (write the character itself)"
+            )
 
     def _told(self, text: str, secret: tuple[tuple[str, ...], ...], at: list[str]) -> str:
         found = PLACE.fullmatch(text)

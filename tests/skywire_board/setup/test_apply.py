@@ -103,6 +103,7 @@ def test_a_wrong_file_changes_nothing(scene: Scene) -> None:
         ("network: {eth0: {address: 192.0.2.500/24}}\n", "skywire.yaml:1: key 'network.eth0': '192.0.2.500/24' does"),
         ("network:\n  eth0:\n    gate: 192.0.2.5\n", "skywire.yaml:3: key 'network.eth0.gate': nobody knows"),
         (f"identity: {' '.join(['abandon'] * 24)}\n", "key 'identity': "),
+        ('ssh_keys: "ssh-ed25519 ' + "A" * 68 + ' \\ud800"\n', "skywire.yaml:1: '\\ud800' is half a character"),
         ("invite: &a [x]\n", "skywire.yaml:1: key 'invite': expected text, got"),
         ("wifi:\n  password: &a hunter22\n  ssid: *a\n", "skywire.yaml:3: not YAML: found undefined alias 'a' (once"),
     ],

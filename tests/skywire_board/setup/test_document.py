@@ -42,6 +42,8 @@ def read(text: str | bytes) -> Settings:
             "skywire.yaml:1: says more than 5000 values",
         ),
         (b"name: caf\xe9\n", "skywire.yaml:1: is not UTF-8"),
+        ('\nname: "\\ud800"\n', "skywire.yaml:2: '\\ud800' is half a character"),
+        ('"\\udfff": a\n', "skywire.yaml:1: '\\udfff' is half a character"),
         (b"# \n" * 40000, "skywire.yaml:1: has 120000 bytes"),
     ],
 )
