@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from skywire_board.support.known import secrets_in
 from skywire_board.support.outline import outline
 from skywire_board.support.redact import Redactor
 from skywire_board.support.sources import FILES, SECRET_FILES, TOLD, Files, Told
@@ -27,8 +28,6 @@ MOST_UNPACKED = 8 << 20
 TELL_WITHIN_S = 30.0
 ALL_WITHIN_S = 180.0
 _ID = re.compile(r"[0-9a-f]{64}")
-_VALUE = re.compile(r"""^[^\n=:#]*[=:]\s*["']?(.*?)["']?\s*$""", re.MULTILINE)
-_PASS = re.compile(r"(?i)psk|pass|secret|token|invit|identity|words|key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +89,15 @@ def _read(path: Path) -> str:
 
 def _known(root: Path) -> set[str]:
     """Short secrets of people, which have no form by which they could be seen in a text."""
-    found: set[str] = set()
-    for pattern in SECRET_FILES:
-        for path in root.glob(pattern):
-            for line in _VALUE.finditer(_read(path)):
-                if _PASS.search(line[0].partition(line[1])[0]) and len(line[1]) >= 4:
-                    found.add(line[1])
-    return found
+    return {one for pattern in SECRET_FILES for path in root.glob(pattern) for one in secrets_in(_bytes(path))}
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES)
+    except OSError:
+        return b""
 
 
 def _public(pieces: Iterable[Piece]) -> set[str]:

@@ -4,9 +4,13 @@ Keys, seeds, hashes and ids look alike, so all are taken and stand as a mark of 
 has the same number throughout one archive, so that lines can be told to be of one node. Ids known to be public stay.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Collection
 from functools import cache
+
+from skywire_board.logins import without_login
 
 WORDS_IN_A_ROW = 4
 LINES_IN_A_ROW = 3
@@ -14,10 +18,26 @@ LINES_IN_A_ROW = 3
 _PEM = re.compile(r"-----BEGIN [A-Z ]*-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
 _INVITATION = re.compile(r"skywire:[0-9a-f]{64}@[^\s\"']+")
 _TOKEN = re.compile(r"\b[0-9a-f]{16}\.[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")
+_QUOTED = r"\\?\"(?:[^\"\\\n]|\\.)*\"?|'[^'\n]*'?"
+_VALUE = rf"({_QUOTED}|[^\s,;}}\]\"'][^\s\"']*)"
+_IS = r"\\?[\"']?\s{0,16}[:=]\s{0,16}"
 _NAMED = re.compile(
-    r"(?i)([\w.-]*(?:psk|passw|passphrase|secret|token|invit|seed|private|preshared|mnemonic|credential|words)[\w.-]*"
-    r"\\?[\"']?\s*[:=]\s*)(\\?\"(?:[^\"\\\n]|\\.)*\"?|'[^'\n]*'?|[^\s,;}\]\"'][^,;}\]\"'\n]*)"
+    r"(?i)((?:psk|passw|passphrase|secret|token|invit|seed|private|preshared|mnemonic|credential|words)[\w.-]{0,32}"
+    rf"{_IS})({_QUOTED}|[^\s,;}}\]\"'][^,;}}\]\"'\n]*)"
 )
+_BRIEF = re.compile(rf"(?i)((?<![A-Za-z0-9])(?:pw|pwd|pass){_IS})(?!/){_VALUE}")
+_OPTION = re.compile(
+    r"(?i)((?<![\w-])--?[\w-]{0,32}(?:psk|pass|pw|secret|token|invit|seed|mnemonic|credential)[\w-]{0,32}"
+    rf"\\?[\"']?(?:\s{{0,16}}[,=]\s{{0,16}}|\s{{1,16}})){_VALUE}"
+)
+_SPOKEN = re.compile(
+    r"(?i)((?<![\w-])(?:password|passphrase|passwd|passcode|psk|pw)(?:\s{1,16}(?:is|was))?\s{1,16})"
+    r"(?!(?:for|from|of|to|in|on|or|and|is|was|has|not|no|requests?|authentication|file|agent|wrong|too|must|needs)"
+    rf"(?:\s|$)){_VALUE}"
+)
+_LOGIN = re.compile(r"((?<!\S)(?:-u|--user|--proxy-user)[\s=]{1,16})[^\s:]{0,64}:\S+")
+_HEADER = re.compile(rf"(?i)((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-auth-token)({_IS})[^\n]+")
+_SCHEME = re.compile(r"(?i)\b(basic|bearer)(\s{1,16})([A-Za-z0-9+/._~-]{6,}={0,2})")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:0x)?(?:[0-9a-f]{24,}|[0-9A-F]{24,})(?![0-9A-Za-z])")
 _BYTES = re.compile(r"(?i)(?:[0-9a-f]{2}[:\s-]){12,}[0-9a-f]{2}|(?:\\x[0-9a-f]{2}){8,}|(?:\d{1,3},\s*){16,}\d{1,3}")
 _LONG = re.compile(r"[A-Za-z0-9+/_-]{28,}={0,2}")
@@ -36,12 +56,15 @@ class Redactor:
         self._numbers: dict[str, int] = {}
 
     def clean(self, text: str) -> str:
+        text = without_login(text, "<secret>@")
         for form in self._known:
             text = text.replace(form, "<secret>")
         text = _PEM.sub("<key>", text)
         text = _INVITATION.sub("<invitation>", text)
         text = _TOKEN.sub("<token>", text)
-        text = _NAMED.sub(r"\1<secret>", text)
+        text = _SCHEME.sub(_credentials, _HEADER.sub(r"\1\2<secret>", text))
+        for named in (_NAMED, _BRIEF, _OPTION, _SPOKEN, _LOGIN):
+            text = named.sub(r"\1<secret>", text)
         text = _without_words(_without_lone_words(text))
         text = _HEX.sub(self._hex, text)
         text = _BYTES.sub("<bytes>", text)
@@ -62,9 +85,19 @@ class Redactor:
         return f"<{kind} {self._numbers.setdefault(text, len(self._numbers) + 1)}>"
 
 
+def _credentials(found: re.Match[str]) -> str:
+    """What HTTP's words for a login name; `Basic System` is none."""
+    if found[1].lower() == "basic":
+        try:
+            if b":" not in base64.b64decode(found[3] + "=" * (-len(found[3]) % 4), altchars=b"-_"):
+                return found[0]
+        except binascii.Error:
+            return found[0]
+    return f"{found[1]}{found[2]}<secret>"
+
+
 def _forms(text: str) -> set[str]:
     """A short secret as it is, and as it may have been written by a program. Shorter ones would mangle everything."""
-    import base64  # noqa: PLC0415
     import json  # noqa: PLC0415
     import urllib.parse  # noqa: PLC0415
 

@@ -74,5 +74,7 @@ FILES = (
     Files("settings/joined", "data/mesh/joined/*.yaml", settings=True),
 )
 
-SECRET_FILES = ("etc/wpa_supplicant/*.conf", "boot/firmware/skywire.yaml", "etc/skywire/*.yaml")
-"""Settings whose quoted or named values may be short secrets of people: read to be taken out, never packed."""
+SECRET_FILES = (
+    *("etc/wpa_supplicant/*.conf", "boot/firmware/skywire.yaml", "etc/skywire/*.yaml", "data/mesh/joined/*.yaml"),
+)
+"""Settings whose named values may be short secrets of people: read to be taken out, never packed."""

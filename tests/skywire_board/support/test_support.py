@@ -7,14 +7,18 @@ import json
 import socket
 import tarfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from services import keys, words
 from skywire_board.errors import SupportError
 from skywire_board.support.client import ask
 from skywire_board.support.collect import make_archive
+from skywire_board.support.known import secrets_in
 from skywire_board.support.outline import outline
 from skywire_board.support.redact import Redactor
 from skywire_board.support.sources import FILES, TOLD, Told
@@ -31,6 +35,9 @@ NKEY = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
 JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJYWlhYWlhYWlhYWlhYIn0.c2lnbmF0dXJlc2lnbmF0dXJl"
 PSK = "correct horse"
 SHORT = "hunter22"
+UNKNOWN = "hush4711pw"
+"""A password that no file of the board holds: only what stands around it tells."""
+BASIC = base64.b64encode(f"bob:{UNKNOWN}".encode()).decode()
 PEM = (
     "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUA\nAAAEbm9uZQ==\n"
     "-----END OPENSSH PRIVATE KEY-----"
@@ -71,6 +78,21 @@ def forms() -> dict[str, str]:
         "base64 of the short": base64.b64encode(f"x{SHORT}y".encode()).decode(),
         "quoted": json.dumps({"password": SHORT, "log": f'{{"secret": "{SHORT}"}}'}),
         "pem": PEM,
+        "address": f"'https://bob:{UNKNOWN}@host.example:8443/b.raucb' is not installed: HTTP 403",
+        "proxy": f"http_proxy=http://bob:p@ss/{UNKNOWN}@10.0.0.1:3128",
+        "address in JSON": json.dumps({"url": f"https://{UNKNOWN}@host/x"}).replace("/", "\\/"),
+        "header": f"> Authorization: Basic {BASIC}",
+        "header in JSON": json.dumps({"proxy-authorization": f'Digest username="bob", response="{UNKNOWN}"'}),
+        "scheme": f"sent Basic {BASIC} and bearer {UNKNOWN}, then gave up",
+        "cookie": f"Set-Cookie: id=1; session={UNKNOWN}; Path=/",
+        "option": f"ran tool --password {UNKNOWN} --retry 3",
+        "option =": f"ran tool --wifi-pass={UNKNOWN}",
+        "option in JSON": json.dumps(["tool", "--password", UNKNOWN]),
+        "spoken": f"the passphrase 'x y {UNKNOWN}' is refused",
+        "told": f"the password is {UNKNOWN}, he said",
+        "brief": f"pw: {UNKNOWN}",
+        "brief =": f"DB_PASS={UNKNOWN}",
+        "curl": f"curl -u bob:{UNKNOWN} host",
     }
 
 
@@ -81,6 +103,7 @@ def never() -> list[str]:
         *(base64.b64encode(RAW).decode()[at : at + 14] for at in (0, 14, 28)),
         *("".join(WORDS[at : at + 3]) for at in range(21)),
         *(LINK[:14], LINK[20:34], TOKEN[17:], NKEY[2:20], JWT[30:50], PSK, SHORT, SHORT.encode().hex()),
+        *(UNKNOWN, BASIC[:12]),
         *(base64.b64encode(f"x{SHORT}y".encode()).decode()[2:12], "b3BlbnNzaC1rZXktdjEA"),
         *(RAW.hex(":")[:30], "".join(f"\\x{byte:02x}" for byte in RAW[:8]), str(list(RAW))[1:30]),
         *(base64.b64encode(" ".join(WORDS).encode()).decode()[at : at + 20] for at in (0, 40, 80)),
@@ -147,10 +170,110 @@ def test_what_helps_stays(tmp_path: Path) -> None:
         "inet6 fd53:1234:5678:9abc:def0:1234:5678:9abc/128 scope global dev sky0\n"
         "link/ether 52:54:00:12:34:56 brd ff:ff:ff:ff:ff:ff\n"
         "/usr/lib/skywire/lib/python3.13/site-packages/skywire_board/support/collect.py\n"
+        "Reached target basic.target - Basic System.\n"
+        "Started systemd-ask-password-console.path - Dispatch Password Requests to Console Directory Watch.\n"
+        "sshd[400]: Failed password for admin from 192.168.77.15 port 40222 ssh2\n"
+        "rauc[600]: opening http://192.168.77.15:8080/skywire-board-arm64.raucb, then ssh admin@skywire.local\n"
+        "sudo[700]: admin : TTY=pts/0 ; PWD=/home/admin ; USER=root ; COMMAND=/usr/bin/ls\n"
     )
     assert Redactor().clean(text) == text
     cleaned = Redactor(public={NODE_ID}).clean(f"node {NODE_ID} knows {'ab' * 32} and {'cd' * 32}, not {'ab' * 32}")
     assert cleaned == f"node {NODE_ID} knows <id 1> and <id 2>, not <id 1>"
+
+
+AROUND = (
+    "cannot open 'https://bob:{}@10.0.0.1/x.raucb'",
+    "no_proxy= https_proxy=http://:{}@proxy",
+    "ran tool --password {} --retry 3",
+    "ran tool --token={} --retry",
+    '["tool", "--passphrase", "{}"]',
+    "password '{}' is wrong",
+    "passphrase {}\nnext line",
+    "db.pass: {}",
+    "Cookie: a=b; c={}; d",
+    "proxy-authorization: Digest user=bob, response={}",
+    "< authorization: bearer {}",
+    "curl --user bob:{} host",
+)
+
+
+@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9!#$%&()*+,.:;=?@^_{|}~-]{7,30}", fullmatch=True))
+@example("for:ever,and;a}day")
+@example("a@b@c:d/e?f#g")
+def test_whatever_the_password_is(password: str) -> None:
+    for around in AROUND:
+        cleaned = Redactor().clean(around.replace("{}", password))
+        assert password not in cleaned
+        assert cleaned.count("<secret>") == 1, cleaned
+
+
+def test_a_hostile_line_holds_nobody_up() -> None:
+    """A program's output is anybody's: nothing here may take more than a few seconds for the most that is read."""
+    for piece in (
+        "://",
+        "http://a:b",
+        "--password ",
+        "pass_",
+        "a-",
+        "Basic ",
+        "password is ",
+        "cookie",
+        "x: '",
+        "-u a",
+        "1, ",
+    ):
+        begun_s = time.process_time()
+        Redactor({"hunter22"}).clean(piece * ((1 << 18) // len(piece)))
+        assert time.process_time() - begun_s < 5.0, piece
+
+
+README_STYLE = "name: attic\nwifi: {country: DE, ssid: my net, password: correct horse}   # secret\nrole: member\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        README_STYLE,
+        README_STYLE + "\ttime_zone: ''\n",  # a wrong file: its secrets are never taken from it
+        README_STYLE.replace("correct horse", "'correct horse'") + "[",
+        "wifi:\n  password: correct horse\n",
+        "wifi:\n  password: correct horse  # secret\n}",
+        "wifi:\n\n  password:\n    correct\n    horse\n",
+        "wifi:\n  password: >-\n    correct\n    horse\n",
+        'wifi: {"password":"correct horse"}',
+        "wifi:\n  ? password\n  : &p correct horse\nother: *p\n",
+        "wifi: {password: something else}\nwifi: {password: correct horse}\n",
+        "---\na: b\n---\nsecrets: {home: correct horse}\n",
+        "passwords: [one two, correct horse]\n",
+        "apps: {a: {default_args: [--ssid, x, --password, correct horse]}}\n",
+        "apps: {a: {default_args: ['--password=correct horse']}}\n",
+        "#   password: correct horse\n",
+        'network={\n  psk="correct horse"\n}\n',
+    ],
+)
+@pytest.mark.parametrize("written", ["plain", "crlf", "bom", "utf-16"])
+def test_passwords_are_known_however_they_are_written(tmp_path: Path, text: str, written: str) -> None:
+    data = {
+        "plain": text.encode(),
+        "crlf": text.replace("\n", "\r\n").encode(),
+        "bom": text.encode("utf-8-sig"),
+        "utf-16": text.encode("utf-16"),
+    }[written]
+    (tmp_path / "boot/firmware").mkdir(parents=True)
+    (tmp_path / "boot/firmware/skywire.yaml").write_bytes(data)
+    told = [Told("log", ("printf", "%s\n", "wpa said correct horse; member of DE and 'my net' or home or one"))]
+    log = read(make_archive(tmp_path, told, ()))["log.txt"]
+    assert log == "wpa said <secret>; member of DE and 'my net' or home or one\n"
+
+
+def test_what_is_no_secret_of_settings_is_not_taken_out() -> None:
+    text = "identity: /data/identity/seed\nwatchdog: true\ninvite: ____\nkey: true\nrole: both\npin: 1\n# key: word\n"
+    assert secrets_in(text.encode()) == set()
+    bomb = "a: &a [x, x, x, x, x, x, x]\n" + "".join(
+        f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    assert secrets_in((bomb + "password: hunter22\n").encode()) == {"hunter22"}
+    assert len(secrets_in(b"password: [" * 50_000)) < 4_000
 
 
 def test_ids_of_the_mesh_stay_and_a_missing_program_is_said(board: Path) -> None:
