@@ -4,7 +4,7 @@ A secret that the board has taken stands in the file as underscores (`TAKEN`): i
 """
 
 import re
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,9 +58,23 @@ class Interface(Word, frozen=True):
         for text in listed(self.address):
             if "/" not in text:
                 raise ValueError(f"'address' needs its prefix length, such as {text}/24")
-            ip_interface(text)
-        for text in (*listed(self.gateway), *listed(self.dns)):
+        addresses = [ip_interface(text) for text in listed(self.address)]
+        for text in listed(self.dns):
             ip_address(text)
+        for text in listed(self.gateway):
+            _check_gateway(text, addresses)
+
+
+def _check_gateway(text: str, addresses: list[IPv4Interface | IPv6Interface]) -> None:
+    """A gateway that no address is beside is never reached. An IPv6 one may lie in what a router announces."""
+    gateway = ip_address(text)
+    beside = [one for one in addresses if one.version == gateway.version]
+    if gateway.version == 6 and (gateway.is_link_local or not beside):
+        return
+    if any(gateway in one.network for one in beside):
+        return
+    networks = ", ".join(str(one.network) for one in beside) or "an IPv4 address is missing"
+    raise ValueError(f"'gateway' must lie in the network of 'address' ({networks})")
 
 
 class Settings(Word, frozen=True):

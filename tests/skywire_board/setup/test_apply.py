@@ -101,6 +101,18 @@ def test_a_wrong_file_changes_nothing(scene: Scene) -> None:
         ("name: a\nonboard_led: PWR\n", "skywire.yaml:2: onboard_led"),
         ("network:\n  eth0:\n    address: 192.0.2.5\n", "skywire.yaml:3: key 'network.eth0.address': needs its prefix"),
         ("network: {eth0: {address: 192.0.2.500/24}}\n", "skywire.yaml:1: key 'network.eth0': '192.0.2.500/24' does"),
+        (
+            "network:\n  eth0:\n    address: 192.0.2.5/24\n    gateway: 192.0.3.1\n",
+            "skywire.yaml:4: key 'network.eth0.gateway': must lie in the network of 'address' (192.0.2.0/24)",
+        ),
+        (
+            "network:\n  eth0: {address: ['2001:db8::5/64'], gateway: [192.0.2.1]}\n",
+            "skywire.yaml:2: key 'network.eth0.gateway': must lie in the network of 'address' (an IPv4",
+        ),
+        (
+            "network:\n  eth0: {address: [192.0.2.5/24, '2001:db8::5/64'], gateway: [192.0.2.1, '2001:db8:1::1']}\n",
+            "skywire.yaml:2: key 'network.eth0.gateway': must lie in the network of 'address' (2001:db8::/64)",
+        ),
         ("network:\n  eth0:\n    gate: 192.0.2.5\n", "skywire.yaml:3: key 'network.eth0.gate': nobody knows"),
         (f"identity: {' '.join(['abandon'] * 24)}\n", "key 'identity': "),
         ('ssh_keys: "ssh-ed25519 ' + "A" * 68 + ' \\ud800"\n', "skywire.yaml:1: '\\ud800' is half a character"),
@@ -115,6 +127,21 @@ def test_what_only_the_board_can_know_is_told_too(scene: Scene, text: str, says:
     assert str(told.value).startswith(says)
     assert scene.report.startswith(says)
     assert not scene.has("data/identity/seed")
+
+
+@pytest.mark.parametrize(
+    ("address", "gateway"),
+    [
+        ("192.0.2.5/24", "192.0.2.1"),
+        ("[192.0.2.5/24, 198.51.100.5/25]", "198.51.100.1"),
+        ("192.0.2.5/24", "[192.0.2.1, 'fe80::1', '2001:db8::1']"),
+        ("['2001:db8::5/64']", "2001:db8::1"),
+    ],
+)
+def test_a_gateway_beside_the_address_is_taken(scene: Scene, address: str, gateway: str) -> None:
+    scene.write(f"network:\n  eth0: {{address: {address}, gateway: {gateway}}}\n")
+    assert scene.apply() == []
+    assert "\nGateway=" in scene.text("etc/systemd/network/50-setup-eth0.network")
 
 
 def test_another_identity_is_not_overwritten(scene: Scene) -> None:
