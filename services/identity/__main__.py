@@ -11,9 +11,12 @@ from pathlib import Path
 
 from services.errors import IdentityError
 
+LAID = 10
+"""The door's exit code when another identity was laid down by this question: its unit restarts the board."""
+
 
 def main() -> None:
-    """Exit codes: 0 done, 1 failed, 2 asked wrongly."""
+    """Exit codes: 0 done, 1 failed, 2 asked wrongly, LAID."""
     parser = argparse.ArgumentParser(prog="python -m services.identity")
     parser.add_argument("what", choices=("door", "settle"))
     parser.add_argument("--folder", type=Path, default=Path("/data/identity"), help="where the seed lies")
@@ -28,7 +31,8 @@ def main() -> None:
             from services.identity.door import answer_one
 
             with socket.socket(fileno=sys.stdin.fileno()) as asker:
-                answer_one(asker, asked.folder, asked.user)
+                if answer_one(asker, asked.folder, asked.user):
+                    sys.exit(LAID)
         else:
             from services.identity.settle import settle
 

@@ -6,6 +6,7 @@ A new identity is only laid beside the present one, as `next`: whatever runs goe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import socket
@@ -36,16 +37,23 @@ ASK_WITHIN_S = 10.0
 NEXT = "next"
 
 
-def answer_one(asker: socket.socket, folder: Path, users: Collection[str]) -> None:
-    """`folder` holds the seed. Raises OSError for an asker who is gone."""
+def answer_one(asker: socket.socket, folder: Path, users: Collection[str]) -> bool:
+    """`folder` holds the seed. Whether another identity waits now because of this asker, who may be gone; OSError for
+    one who is gone for nothing.
+    """
     asker.settimeout(ASK_WITHIN_S)
+    laid = False
     try:
         line = _read_line(asker)
         _check_user(asker, users)
-        answer = decide(read_request(line), folder)
+        request = read_request(line)
+        answer = decide(request, folder)
+        laid = isinstance(answer, Restored) and answer.node_id != answer.before and not _only_looks(request)
     except IdentityError as error:
         answer = Refused(str(error))
-    asker.sendall(encode(answer))
+    with contextlib.suppress(OSError) if laid else contextlib.nullcontext():
+        asker.sendall(encode(answer))
+    return laid
 
 
 def decide(request: Request, folder: Path) -> Answer:
@@ -59,6 +67,10 @@ def decide(request: Request, folder: Path) -> Answer:
                 return Exported(before, tuple(words.to_words(seed)))
             case Restore(text, look):
                 return _restore(text, folder, before, look=look)
+
+
+def _only_looks(request: Request) -> bool:
+    return isinstance(request, Restore) and request.look
 
 
 def _restore(text: str, folder: Path, before: str, *, look: bool) -> Restored:

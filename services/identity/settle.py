@@ -2,8 +2,8 @@
 
 What the old identity kept (its network, routes, messages) is set aside under its id, and what the new one kept here
 before comes back: nobody ever works with another's. Each step is one rename and looks first at what is done already, so
-after a power cut it is done again from the start. Where a seed cannot be read, nothing is changed but that the waiting
-one is set aside, as its waiting restarts the board.
+after a power cut it is done again from the start. Where a seed cannot be read, or the card takes a step not, the board
+stays who it was: what was changed over is changed back, and the waiting one is set aside.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ ID_LETTERS = 12
 
 
 def settle(folder: Path, mesh: Path) -> str:
-    """The node id that this board has from now on. Raises IdentityError, also when nothing waits."""
+    """The node id that this board has from now on. Raises IdentityError, also when nothing waits; OSError when all was
+    done, and may not be on the disk.
+    """
     place = folder / "seed"
     try:
         new = _read(folder / NEXT)
@@ -36,12 +38,18 @@ def settle(folder: Path, mesh: Path) -> str:
     except DoorError:
         _set_aside(folder)
         raise
-    if old is not None and old != new:
-        for name in KEPT_APART:
-            _change_over(mesh / name, _mark(old), _mark(new))
-        sync_folder(mesh)
-        _keep(place, folder / f"before-{_mark(old)}")
-    (folder / NEXT).replace(place)
+    try:
+        if old is not None and old != new:
+            _change_all(mesh, _mark(old), _mark(new))
+            _keep(place, folder / f"before-{_mark(old)}")
+        (folder / NEXT).replace(place)
+    except OSError as error:
+        if old is not None and old != new:
+            _change_back(mesh, _mark(old), _mark(new))
+        with contextlib.suppress(OSError):
+            _set_aside(folder)
+        why = f"'{error.filename or folder}': {error.strerror}"
+        raise DoorError(f"the restored identity cannot take its place: {why} (mend that, and restore again)") from error
     for name in (f"before-{_mark(new)}", STAND_IN):
         (folder / name).unlink(missing_ok=True)
     sync_folder(folder)
@@ -52,6 +60,27 @@ def _set_aside(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         (folder / NEXT).replace(folder / f"{NEXT}.bad")
         sync_folder(folder)
+
+
+def _change_all(mesh: Path, old: str, new: str) -> None:
+    for name in KEPT_APART:
+        _change_over(mesh / name, old, new)
+    sync_folder(mesh)
+
+
+def _change_back(mesh: Path, old: str, new: str) -> None:
+    """What was changed over has left the old one's folder aside; as far as the card takes it."""
+    for place in (mesh / name for name in KEPT_APART):
+        aside, back = (place.with_name(f"{place.name}.before-{mark}") for mark in (old, new))
+        with contextlib.suppress(OSError):
+            if aside.exists():
+                if place.exists() and any(place.iterdir()):
+                    place.rename(back)
+                elif place.exists():
+                    place.rmdir()
+                aside.rename(place)
+    with contextlib.suppress(OSError):
+        sync_folder(mesh)
 
 
 def _change_over(place: Path, old: str, new: str) -> None:

@@ -3,10 +3,12 @@
 import json
 import os
 import pwd
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +44,24 @@ def mesh(tmp_path: Path) -> Path:
     return tmp_path / "mesh"
 
 
+STOPPED = re.compile(r"^ExecStopPost=\+/bin/sh -c '(.*)'$", re.MULTILINE)
+
+
+def does_restart(code: int, tmp_path: Path) -> bool:
+    """What the door's own unit does when the program has ended so, with `systemctl` as a file that is made."""
+    unit = (ROOT / "rootfs_overlay/usr/lib/systemd/system/skywire-identity-door@.service").read_text()
+    stopped = STOPPED.search(unit)
+    assert stopped is not None
+    (tmp_path / "bin").mkdir(exist_ok=True)
+    (tmp_path / "bin/systemctl").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "bin/systemctl").chmod(0o755)
+    around = {"PATH": f"{tmp_path}/bin:/bin", "EXIT_STATUS": str(code), "EXIT_CODE": "exited"}
+    words = ["/bin/sh", "-c", stopped[1].replace("$$", "$")]
+    return (
+        subprocess.run(words, env=around, check=True, capture_output=True, timeout=60).stdout == b"--no-block reboot\n"
+    )
+
+
 @pytest.fixture
 def door(folder: Path, tmp_path: Path) -> Iterator[Path]:
     """The door as systemd opens it: a process for each connection, which is its standard input."""
@@ -57,7 +77,9 @@ def door(folder: Path, tmp_path: Path) -> Iterator[Path]:
                 with asker:
                     if asker.recv(1, socket.MSG_PEEK) == b"":
                         return
-                    subprocess.run(command, stdin=asker.fileno(), cwd=ROOT, check=False, timeout=60)
+                    done = subprocess.run(command, stdin=asker.fileno(), cwd=ROOT, check=False, timeout=60)
+                    with (tmp_path / "codes").open("a") as codes:
+                        codes.write(f"{done.returncode} ")
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -80,6 +102,32 @@ def test_show_export_and_restore_over_the_socket(door: Path, folder: Path, mesh:
     assert client.ask(Show(), Shown, door).node_id == NEW_ID
     with pytest.raises(DoorError, match="is not in the list"):
         client.ask(Restore("x" + NEW_WORDS), Restored, door)
+
+
+def test_only_the_question_that_lays_one_down_restarts_the_board(door: Path, folder: Path, tmp_path: Path) -> None:
+    """What waits since before, such as on a card that took it but gave nothing back, restarts it no more."""
+    seed_file.create(folder / "next", NEW)
+    client.ask(Show(), Shown, door)
+    client.ask(Restore(NEW_WORDS, look=True), Restored, door)
+    client.ask(Restore(" ".join(words.to_words(OLD))), Restored, door)
+    client.ask(Restore(NEW_WORDS), Restored, door)
+    client.ask(Show(), Shown, door)
+    with pytest.raises(DoorError, match="is not in the list"):
+        client.ask(Restore("x" + NEW_WORDS), Restored, door)
+    ends_s = time.monotonic() + 20.0
+    while len(codes := (tmp_path / "codes").read_text().split()) < 6 and time.monotonic() < ends_s:
+        time.sleep(0.05)  # the last door ends after its answer
+    assert [does_restart(int(code), tmp_path) for code in codes] == [False, False, False, True, False, False]
+
+
+def test_who_hangs_up_has_laid_it_down_all_the_same(folder: Path) -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        mine.sendall(json.dumps({"do": "restore", "words": NEW_WORDS}).encode() + b"\n")
+        mine.shutdown(socket.SHUT_RDWR)
+        mine.close()
+        assert answer_one(theirs, folder, {ME})
+    assert (folder / "next").exists()
 
 
 def test_a_wrong_word_is_named_and_nothing_is_laid_down(folder: Path) -> None:
@@ -183,6 +231,55 @@ def test_cut_at_any_step_it_is_done_again(tmp_path: Path) -> None:
             if not was_cut:
                 break
     assert cuts >= 10, "each step was cut"
+
+
+def test_a_step_that_the_card_does_not_take_changes_nothing(tmp_path: Path) -> None:
+    """Each step fails once, in turn: the board is who it was with all that it kept, and may be restored again."""
+    failed = 0
+    for step in ("rename", "link", "linkat", "mkdir", "rmdir", "fsync"):
+        for number in range(1, 9):
+            place = tmp_path / f"{step}{number}"
+            lay_two(place)
+            if not fail_at(place, step, number):
+                break
+            if _id(place / "identity/seed") == NEW_ID:  # the last flush: all was done before it
+                check_new(place)
+                continue
+            failed += 1
+            check_old(place)
+            seed_file.create(place / "identity/next", NEW)
+            settle(place / "identity", place / "mesh")
+            check_new(place)
+    assert failed >= 8, "each step failed"
+
+
+def test_a_card_that_takes_nothing_leaves_the_old_one(tmp_path: Path) -> None:
+    """Then it waits on, which restarts nothing."""
+    lay_two(tmp_path)
+    assert fail_at(tmp_path, "rename", "1+")
+    assert (tmp_path / "identity/next").exists()
+    assert _id(tmp_path / "identity/seed") == OLD_ID
+    settle(tmp_path / "identity", tmp_path / "mesh")
+    check_new(tmp_path)
+
+
+def fail_at(place: Path, step: str, number: int | str) -> bool:
+    """Whether it ended with an error, and that is told with its path."""
+    fail = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={step}:error=ENOSPC:when={number}"]
+    settle_all = [sys.executable, "-m", "services.identity", "settle", "--folder", str(place / "identity")]
+    words = [*fail, *settle_all, "--mesh", str(place / "mesh")]
+    done = subprocess.run(words, cwd=ROOT, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0 or "No space left on device" in done.stderr, done.stderr
+    return done.returncode != 0
+
+
+def check_old(place: Path) -> None:
+    assert _id(place / "identity/seed") == OLD_ID
+    assert not (place / "identity/next").exists()
+    for name in MESH:
+        assert (place / f"mesh/{name}/kept").read_text() == name
+    for name in MESH[:2]:
+        assert (place / f"mesh/{name}.before-{NEW_ID[:12]}/kept").read_text() == f"{name}.before-{NEW_ID[:12]}"
 
 
 def lay_two(place: Path) -> None:

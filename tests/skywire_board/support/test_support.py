@@ -78,6 +78,13 @@ def forms() -> dict[str, str]:
         "base64 of the short": base64.b64encode(f"x{SHORT}y".encode()).decode(),
         "quoted": json.dumps({"password": SHORT, "log": f'{{"secret": "{SHORT}"}}'}),
         "pem": PEM,
+        **named(),
+    }
+
+
+def named() -> dict[str, str]:
+    """A password that only what stands around it tells."""
+    return {
         "address": f"'https://bob:{UNKNOWN}@host.example:8443/b.raucb' is not installed: HTTP 403",
         "proxy": f"http_proxy=http://bob:p@ss/{UNKNOWN}@10.0.0.1:3128",
         "address in JSON": json.dumps({"url": f"https://{UNKNOWN}@host/x"}).replace("/", "\\/"),
