@@ -22,10 +22,12 @@ BEGIN_S = END_S = 10
 
 
 class Lan:
-    """A switch that boards are put on with `Board(..., lan=lan)`; enter it before they are powered on."""
+    """A switch that boards are put on with `Board(..., lan=lan)`; enter it before they are powered on. Without `dhcp`
+    it is as bare as a cable between two boards, until `serve_dhcp`.
+    """
 
-    def __init__(self, log: Path) -> None:
-        self._log, self._running = log, list[subprocess.Popen[bytes]]()
+    def __init__(self, log: Path, *, dhcp: bool = True) -> None:
+        self._log, self._dhcp, self._running = log, dhcp, list[subprocess.Popen[bytes]]()
         self._home = tempfile.TemporaryDirectory(prefix="skywire-lan-")  # a short path, as sockets want it
 
     @property
@@ -41,11 +43,8 @@ class Lan:
                 if time.monotonic() > end or self._running[0].poll() is not None:
                     raise EmulatorError(f"vde_switch does not begin (see '{self._log}')")
                 time.sleep(0.02)
-            self._run([
-                "qemu-system-aarch64", "-M", "none", "-display", "none", "-monitor", "none", "-nodefaults",
-                "-netdev", f"user,id=router,net={NETWORK},restrict=on,ipv6=off", "-netdev", f"{self.netdev},id=switch",
-                "-netdev", "hubport,hubid=0,id=one,netdev=router", "-netdev", "hubport,hubid=0,id=two,netdev=switch",
-            ])  # fmt: skip
+            if self._dhcp:
+                self.serve_dhcp()
         except BaseException:
             self.close()
             raise
@@ -55,6 +54,14 @@ class Lan:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def serve_dhcp(self) -> None:
+        """From now on, until the switch is closed."""
+        self._run([
+            "qemu-system-aarch64", "-M", "none", "-display", "none", "-monitor", "none", "-nodefaults",
+            "-netdev", f"user,id=router,net={NETWORK},restrict=on,ipv6=off", "-netdev", f"{self.netdev},id=switch",
+            "-netdev", "hubport,hubid=0,id=one,netdev=router", "-netdev", "hubport,hubid=0,id=two,netdev=switch",
+        ])  # fmt: skip
 
     def close(self) -> None:
         """Again does nothing."""

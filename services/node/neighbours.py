@@ -66,12 +66,16 @@ def find_wire(mine: NodeRecord, other: NodeRecord, networks: Iterable[IpNetwork]
 def candidates(
     record: NodeRecord, seen: str, networks: tuple[IpNetwork, ...], here: Iterable[IpInterface]
 ) -> list[Endpoint]:
-    """Where its link socket may be, the likeliest first: on a network of this machine, as it says, as seen."""
+    """Where its link socket may be, the likeliest first: on a network of this machine, as it says, as seen. What is
+    link-local counts on such a network alone, as the last of it, and never goes by a router (RFC 3927, 2.6.2).
+    """
     here = tuple(here)
     own = {interface.ip for interface in here}
     found = [endpoint for text in (*record.endpoints, seen) if (endpoint := _endpoint(text)) is not None]
-    useful = [end for end in dict.fromkeys(found) if is_within(end.address, networks) and end.address not in own]
-    return sorted(useful, key=lambda end: not any(end.address in interface.network for interface in here))
+    near = {end for end in found if any(end.address in interface.network for interface in here)}
+    useful = [end for end in dict.fromkeys(found) if end in near or not end.address.is_link_local]
+    useful = [end for end in useful if is_within(end.address, networks) and end.address not in own]
+    return sorted(useful, key=lambda end: (end not in near, end.address.is_link_local))
 
 
 def link_end(record: NodeRecord, wired: Wire | None) -> LinkEnd:
@@ -132,5 +136,6 @@ def _endpoint(text: str) -> Endpoint | None:
     except ValueError:
         return None
     address = endpoint.address
-    is_usable = not (address.is_unspecified or address.is_multicast or address.is_loopback or address.is_link_local)
+    is_scoped = address.version == 6 and address.is_link_local
+    is_usable = not (address.is_unspecified or address.is_multicast or address.is_loopback or is_scoped)
     return endpoint if is_usable else None

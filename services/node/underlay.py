@@ -16,21 +16,28 @@ IpInterface = IPv4Interface | IPv6Interface
 ROUTING, GET_ADDRESSES = 0, 22
 ADDRESS, LOCAL, FLAGS = 1, 2, 8
 UNUSABLE = 0x01 | 0x08 | 0x20 | 0x40  # temporary, failed detection, deprecated, still being detected
-EVERYWHERE = 0
+EVERYWHERE, ON_LINK = 0, 253
 
 _message = struct.Struct("=BBBBI")  # ifaddrmsg
 
 
 def own_addresses() -> list[IpInterface]:
-    """All that other machines may reach, but those of the mesh itself. Raises DoorError."""
+    """All that other machines may reach, but those of the mesh itself, the best first: IPv4's link-local ones, which
+    end where the cable does (RFC 3927), are the last. IPv6's need an interface beside them, so none is among these.
+    Raises DoorError.
+    """
     end = NetlinkSocket(ROUTING)
     try:
         bodies = end.dump(GET_ADDRESSES, _message.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-        return sorted(_read(bodies), key=lambda found: (found.version, not found.is_global, found.ip.packed))
+        return sorted(_read(bodies), key=_rank)
     except OSError as error:
         raise DoorError(f"cannot list this machine's addresses: {error.strerror}") from error
     finally:
         end.close()
+
+
+def _rank(found: IpInterface) -> tuple[bool, int, bool, bytes]:
+    return found.ip.is_link_local, found.version, not found.is_global, found.ip.packed
 
 
 def _read(bodies: Iterable[bytes]) -> Iterator[IpInterface]:
@@ -40,9 +47,11 @@ def _read(bodies: Iterable[bytes]) -> Iterator[IpInterface]:
         packed = found.get(LOCAL, found.get(ADDRESS))
         if FLAGS in found:
             flags = int.from_bytes(found[FLAGS], "little" if struct.pack("=H", 1)[0] else "big")
-        if packed is None or scope != EVERYWHERE or flags & UNUSABLE or _is_ours(index):
+        if packed is None or flags & UNUSABLE or _is_ours(index):
             continue
         interface = ip_interface((packed, prefix))
+        if scope != EVERYWHERE and not (scope == ON_LINK and interface.version == 4 and interface.ip.is_link_local):
+            continue
         if not any(interface.ip in network for network in (LINK_RANGE, ROUTE_RANGE, SESSION_RANGE)):
             yield interface
 

@@ -23,7 +23,7 @@ ROUND_S = 26.0
 LEAST_BLINKS = 7
 """Of the pairing pattern between two codes; no digit has so many."""
 
-LAN = "ip -4 -o address show dev eth1 | grep -o '192[.0-9]*' | head -1"
+LAN = "ip -4 -o address show dev eth1 | grep -oE '(192\\.168|169\\.254)\\.[.0-9]+' | head -1"
 KNOCK = "timeout {within_s} bash -c '</dev/tcp/{at}/{port}' 2>/dev/null && echo open || echo shut"
 RESOLVED = "org.freedesktop.resolve1"
 CALLED = f"busctl get-property {RESOLVED} /org/freedesktop/resolve1 {RESOLVED}.Manager LLMNRHostname"

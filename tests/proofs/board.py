@@ -9,6 +9,7 @@ from image.emulator.board import Board
 from image.emulator.lan import Lan
 from image.run import Runner
 from tests.boot import (
+    cable_rows,
     care_rows,
     cut_rows,
     owner_rows,
@@ -20,6 +21,7 @@ from tests.boot import (
     setup_rows,
     update_rows,
     watchdog_rows,
+    worn_rows,
 )
 from tests.boot.raspi3b import prove_raspi3b
 from tests.boot.record import record
@@ -46,11 +48,11 @@ class Ground:
 
 
 def firstboot(ground: Ground, table: Table) -> None:
-    for name, text, rows in (
-        ("settings", setup_rows.SETTINGS, setup_rows.setup_rows),
-        ("wrong", setup_rows.WRONG, setup_rows.wrong_rows),
+    for name, text, keys, rows in (
+        ("settings", setup_rows.SETTINGS, str.encode, setup_rows.setup_rows),
+        ("wrong", setup_rows.WRONG, setup_rows.as_windows, setup_rows.wrong_rows),
     ):
-        board = Board("virt", ground.image, ground.scratch / name, skywire_yaml=text)
+        board = Board("virt", ground.image, ground.scratch / name, skywire_yaml=text, keys=keys)
         setup_rows.keep_fat(board)
         with board:
             board.wait_ssh(BOOT_DEADLINE_S)
@@ -73,6 +75,17 @@ def pairing(ground: Ground, table: Table) -> None:
             pairing_rows.pairing_rows(one, other, table)
 
 
+def cable(ground: Ground, table: Table) -> None:
+    folder = ground.scratch / "cable"
+    folder.mkdir()
+    with Lan(folder / "lan.log", dhcp=False) as lan:
+        one, other = (Board("virt", ground.image, folder / name, lan=lan) for name in ("one", "other"))
+        with one, other:
+            for board in (one, other):
+                board.wait_ssh(BOOT_DEADLINE_S)
+            cable_rows.cable_rows(one, other, lan, table)
+
+
 def rack(ground: Ground, table: Table) -> None:
     folder = ground.scratch / "rack"
     folder.mkdir()
@@ -86,7 +99,8 @@ def update(ground: Ground, table: Table) -> None:
         well, broken = update_rows.make_bundles(board, ground.scratch / "bundles")
         update_rows.refused(board, table, well, ground.scratch)
         update_rows.update_stays(board, table, well)
-        # both slots are good now: each of these two ends in the other one
+        # both slots are good now: each of these ends in the other one
+        worn_rows.worn_rows(board, table)
         update_rows.unclean_boots(board, table)
         update_rows.corrupted_slot(board, table)
         update_rows.update_is_taken_back(board, table, broken)
@@ -157,6 +171,7 @@ PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
     "firstboot": ("first boots with a skywire.yaml", firstboot),
     "owner": ("claimed by its button, reset, restored by its words", owner),
     "pairing": ("two boards paired by their buttons", pairing),
+    "cable": ("two boards on one cable, where nobody hands out addresses", cable),
     "rack": ("a rack written in a row", rack),
     "update": ("updates: one that stays, one that is taken back, a corrupted slot", update),
     "oldboot": ("an update under the boot script of before", oldboot),

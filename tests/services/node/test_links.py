@@ -29,7 +29,7 @@ from services.node.neighbours import candidates, find_wire
 from services.node.own import own_facts
 from services.node.own_record import OwnRecord
 from services.node.probes import Prober
-from services.node.underlay import write_endpoint
+from services.node.underlay import IpInterface, write_endpoint
 from services.setting_words import Network
 
 ME, A, B = (Identity(new_seed()) for _ in range(3))
@@ -241,3 +241,16 @@ def test_where_a_neighbour_is_looked_for() -> None:
     within = candidates(make_record(A, 1, places, "1"), "198.51.100.1:9", (ip_network("198.51.100.0/24"),), [])
     assert [str(endpoint.address) for endpoint in within] == ["198.51.100.1"]
     assert IPv6Address(record(A).link_address) in IPv6Network("fd4c::/16")
+
+
+def test_a_link_local_place_counts_on_such_a_network_alone_and_last() -> None:
+    """Anywhere else a packet to it would go to a router (RFC 3927, 2.6.2)."""
+    said = make_record(A, 1, ("169.254.7.9:51820", "203.0.113.5:1", "10.7.0.9:51820"), "1")
+    cable, lan = ip_interface("169.254.3.1/16"), ip_interface("10.7.0.1/24")
+
+    def places(*here: IpInterface) -> list[str]:
+        return [write_endpoint(endpoint) for endpoint in candidates(said, "169.254.8.8:5", (), here)]
+
+    assert places(lan) == ["10.7.0.9:51820", "203.0.113.5:1"]
+    assert places(lan, cable) == ["10.7.0.9:51820", "169.254.7.9:51820", "169.254.8.8:5", "203.0.113.5:1"]
+    assert places(ip_interface("169.254.7.9/16")) == ["169.254.8.8:5", "203.0.113.5:1", "10.7.0.9:51820"]
