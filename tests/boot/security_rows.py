@@ -136,14 +136,23 @@ def read_settings(text: str) -> dict[str, str]:
     return {name.strip().replace(".", "/"): value.strip() for name, _, value in rows if "*" not in name}
 
 
-def _sysctl(board: Board) -> tuple[str, bool]:
-    wanted = read_settings(SYSCTL.read_text())
-    said = _ask(board, f"cd /proc/sys; for name in {' '.join(wanted)}; do echo $name $(sudo cat $name); done")
+def judge_settings(wanted: dict[str, str], said: str, absent: list[str]) -> tuple[str, bool]:
+    """`said` has a setting and its value in each line, the value missing where the kernel has no such setting. Those
+    must be the listed ones, no more and no fewer.
+    """
     found = {words[0]: words[2] for line in said.splitlines() if (words := line.partition(" "))[2]}
     wrong = {name: value for name, value in found.items() if value != wanted[name]}
     missing = sorted(wanted.keys() - found.keys())
     seen = f"{len(found) - len(wrong)} settings as wanted, wrong: {wrong}, not in this kernel: {missing}"
-    return seen, not wrong and len(found) > 12
+    if missing != sorted(absent):
+        seen += f"; LISTED as absent: {sorted(absent)} (what did it do? Then see tests/image/inventory.yaml and README)"
+    return seen, not wrong and missing == sorted(absent)
+
+
+def _sysctl(board: Board) -> tuple[str, bool]:
+    wanted = read_settings(SYSCTL.read_text())
+    said = _ask(board, f"cd /proc/sys; for name in {' '.join(wanted)}; do echo $name $(sudo cat $name); done")
+    return judge_settings(wanted, said, read_inventory().absent_settings)
 
 
 def _leak(board: Board) -> tuple[str, bool]:

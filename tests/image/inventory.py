@@ -18,6 +18,7 @@ class Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     setuid: list[str]
     world_writable: list[str]
     listeners: list[str]
+    absent_settings: list[str]
 
 
 LIST = Path(__file__).with_name("inventory.yaml")
