@@ -40,9 +40,15 @@ class UpdateRefusedError(Exception):
     """The door answered that it will not; the text says why."""
 
 
+class UploadError(Exception):
+    """What was to be sent could not be read to its end; then nothing is installed."""
+
+
 def install(asked: Install, upload: BinaryIO | None = None, path: str = SOCKET) -> Iterator[Answer]:
-    """Progress, then `Installed`. `upload` is sent as the bundle where the source says that it follows."""
-    for answer in _ask(asked, path, upload):
+    """Progress, then `Installed`. `upload` is sent as the bundle where the source says that it follows. Raises
+    UpdateAwayError, UpdateRefusedError, UploadError.
+    """
+    for answer in _ask(asked, path, upload, asked.size):
         yield answer
         if isinstance(answer, Installed):
             return
@@ -63,7 +69,8 @@ def reboot(path: str = SOCKET) -> None:
         raise UpdateAwayError("the update door did not say that the board restarts")
 
 
-def _ask(request: Request, path: str, upload: BinaryIO | None = None) -> Iterator[Answer]:
+def _ask(request: Request, path: str, upload: BinaryIO | None = None, size: int = 0) -> Iterator[Answer]:
+    unread: list[OSError] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         try:
             door.settimeout(CONNECT_WITHIN_S)
@@ -71,7 +78,7 @@ def _ask(request: Request, path: str, upload: BinaryIO | None = None) -> Iterato
             door.settimeout(NEXT_WITHIN_S)
             door.sendall(line(request))
             if upload is not None:
-                threading.Thread(target=_send, args=(door, upload), daemon=True).start()
+                threading.Thread(target=_send, args=(door, upload, size, unread), daemon=True).start()
             with door.makefile("rb") as answers:
                 while text := answers.readline(MAX_LINE):
                     answer = read_answer(text)
@@ -79,14 +86,33 @@ def _ask(request: Request, path: str, upload: BinaryIO | None = None) -> Iterato
                         raise UpdateRefusedError(answer.text)
                     yield answer
         except (OSError, msgspec.DecodeError) as error:
-            raise UpdateAwayError(
-                f"the update door '{path}' does not answer: {error} (is this a Skywire Board?)"
-            ) from error
+            if not unread:
+                raise UpdateAwayError(
+                    f"the update door '{path}' does not answer: {error} (is this a Skywire Board?)"
+                ) from error
+    if upload is not None and unread:
+        why = unread[0].strerror or unread[0]
+        raise UploadError(f"'{upload.name}' cannot be read to its end: {why} (is the copy whole?)")
 
 
-def _send(door: socket.socket, upload: BinaryIO) -> None:
-    """The upload to its end; a door that refuses meanwhile says so itself."""
+def _send(door: socket.socket, upload: BinaryIO, size: int, unread: list[OSError]) -> None:
+    """The upload to its end or to its size; a door that refuses meanwhile says so itself. A read that fails hangs up,
+    as half a bundle is none, and is left in `unread`.
+    """
+    sent = 0
     with contextlib.suppress(OSError, ValueError):
-        while chunk := upload.read(CHUNK):
+        while chunk := _read(upload, min(CHUNK, size - sent) if size else CHUNK, unread):
             door.sendall(chunk)
-        door.shutdown(socket.SHUT_WR)
+            sent += len(chunk)
+        if unread:
+            door.shutdown(socket.SHUT_RDWR)
+        elif not size or sent < size:
+            door.shutdown(socket.SHUT_WR)
+
+
+def _read(upload: BinaryIO, count: int, unread: list[OSError]) -> bytes:
+    try:
+        return upload.read(count)
+    except OSError as error:
+        unread.append(error)
+        return b""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,7 @@ from skywire_board.update.model import BootNote, Bundle, Last, Trial
 from skywire_board.update.notes import Notes
 from skywire_board.update.rauc import Rauc
 from skywire_board.update.settle import is_older
-from skywire_board.update.words import FOLLOWS, Install, Installed
+from skywire_board.update.words import Install, Installed
 
 INCOMING = "incoming.raucb"
 ROOM_LEFT = 32 << 20
@@ -33,8 +33,26 @@ COMPATIBLE = "skywire-board-arm64"
 Tell = Callable[[int, str], None]
 
 
-async def install(asked: Install, upload: asyncio.StreamReader, notes: Notes, rauc: Rauc, tell: Tell) -> Installed:
-    """Installs what was asked for; UpdateError says why not, and then the running slot is untouched."""
+class Upload:
+    """A bundle that comes over the connection: `size` bytes, or with 0 all until the sender ends its half."""
+
+    def __init__(self, reader: asyncio.StreamReader, size: int) -> None:
+        self.size, self.here = size, asyncio.Event()
+        self._reader, self._seen = reader, 0
+
+    async def read(self) -> bytes:
+        """The next bytes; nothing, and `here` is set, when all are here. UpdateError for less than `size`."""
+        chunk = await self._reader.read(min(CHUNK, self.size - self._seen) if self.size else CHUNK)
+        self._seen += len(chunk)
+        if self._seen < self.size and not chunk:
+            raise UpdateError(f"the bundle ended after {self._seen} of {self.size} bytes (is the copy whole?)")
+        if not chunk:
+            self.here.set()
+        return chunk
+
+
+async def install(asked: Install, upload: Upload | None, notes: Notes, rauc: Rauc, tell: Tell) -> Installed:
+    """Installs what was asked for, or is sent; UpdateError says why not, and then the running slot is untouched."""
     note = check_board(notes)
     with contextlib.ExitStack() as held:
         source = await _fetch(asked.source, upload, notes.folder, held, tell)
@@ -108,47 +126,27 @@ def is_mesh_up() -> bool:
         return False
 
 
-async def _fetch(
-    source: str, upload: asyncio.StreamReader, folder: Path, held: contextlib.ExitStack, tell: Tell
-) -> str:
-    """A source that RAUC can open: an address as it is, a path of root's, or a copy of what others have or send."""
-    if source.startswith(("http://", "https://")):
-        return source
-    if source == FOLLOWS:
-        path = folder / INCOMING
-        held.callback(path.unlink, missing_ok=True)
-        await _receive(_chunks(upload), path, tell)
-        return str(path)
-    if check_path(source):
-        return source
+async def _fetch(source: str, upload: Upload | None, folder: Path, held: contextlib.ExitStack, tell: Tell) -> str:
+    """A source that RAUC can open: an address as it is, or a copy of what is sent."""
+    if upload is None:
+        if source.startswith(("http://", "https://")):
+            return source
+        raise UpdateError(f"'{source}' is no address (http://…, https://…); a file is sent (run: viscript update FILE)")
     path = folder / INCOMING
     held.callback(path.unlink, missing_ok=True)
-    await _receive(_read(Path(source)), path, tell)
+    await _receive(upload, path, tell)
     return str(path)
 
 
-def check_path(source: str) -> bool:
-    """Whether a file is root's, so that nobody changes it while it is read; UpdateError when there is none."""
-    if not source.startswith("/"):
-        raise UpdateError(f"'{source}' is no address (http://…, https://…) and no whole path (/…)")
-    if not Path(source).is_file():
-        raise UpdateError(f"there is no file '{source}' on this board")
-    return Path(source).stat().st_uid == 0
-
-
-async def _receive(chunks: AsyncIterator[bytes], path: Path, tell: Tell) -> None:
-    """Bytes until their end into a file, as long as there is room on the data partition."""
+async def _receive(upload: Upload, path: Path, tell: Tell) -> None:
+    """All of it into a file, as long as there is room on the data partition."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = 0
     with path.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
-        async for chunk in chunks:
-            room = os.statvfs(path.parent)
-            if room.f_bavail * room.f_frsize < ROOM_LEFT + len(chunk):
-                raise UpdateError(
-                    f"no room for the bundle on the data partition: {seen >> 20} MB of it came, "
-                    f"{ROOM_LEFT >> 20} MB must stay free (an address needs no room: update http://…)"
-                )
+        _check_room(path, upload.size, 0)
+        while chunk := await upload.read():
+            _check_room(path, len(chunk), seen)
             await asyncio.to_thread(file.write, chunk)
             if seen >> 22 != (seen + len(chunk)) >> 22:
                 tell(0, f"received {(seen + len(chunk)) >> 20} MB")
@@ -157,12 +155,12 @@ async def _receive(chunks: AsyncIterator[bytes], path: Path, tell: Tell) -> None
         raise UpdateError("the bundle is empty (run: ssh viscript@board update - <FILE.raucb)")
 
 
-async def _read(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk
-
-
-async def _chunks(upload: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while chunk := await upload.read(CHUNK):
-        yield chunk
+def _check_room(path: Path, more: int, seen: int) -> None:
+    """UpdateError when `more` bytes would leave too little on the data partition."""
+    room = os.statvfs(path.parent)
+    if room.f_bavail * room.f_frsize < ROOM_LEFT + more:
+        what = f"{seen >> 20} MB of it came" if seen else f"it has {more >> 20} MB"
+        raise UpdateError(
+            f"no room for the bundle on the data partition: {what}, "
+            f"{ROOM_LEFT >> 20} MB must stay free (an address needs no room: update http://…)"
+        )

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from skywire_board.errors import UpdateError
-from skywire_board.update.installing import forget, install
+from skywire_board.update.installing import Upload, forget, install
 from skywire_board.update.notes import Notes
 from skywire_board.update.rauc import Rauc
 from skywire_board.update.words import (
@@ -105,8 +105,9 @@ class Door:
             self._installing = Progress(percent, text)
             writer.write(line(self._installing))
 
-        work = asyncio.ensure_future(install(asked, reader, self._notes, self._rauc, tell))
-        gone = asyncio.ensure_future(_hung_up(reader, uploads=asked.source == FOLLOWS))
+        upload = Upload(reader, asked.size) if asked.source == FOLLOWS else None
+        work = asyncio.ensure_future(install(asked, upload, self._notes, self._rauc, tell))
+        gone = asyncio.ensure_future(_hung_up(reader, upload))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -142,10 +143,14 @@ class Door:
         )
 
 
-async def _hung_up(reader: asyncio.StreamReader, *, uploads: bool) -> None:
-    """Back when the other end is gone. An upload ends its half of the connection itself, and is then left to it."""
-    if uploads:
-        await asyncio.Event().wait()
+async def _hung_up(reader: asyncio.StreamReader, upload: Upload | None) -> None:
+    """Back when the other end is gone. An upload without a size ends its half of the connection itself, and is then
+    left to it.
+    """
+    if upload is not None:
+        await upload.here.wait()
+        if not upload.size:
+            await asyncio.Event().wait()
     while await reader.read(MAX_LINE):
         pass
 

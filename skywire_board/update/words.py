@@ -1,6 +1,7 @@
 """What is said on the update door, /run/skywire/update/update.sock, pure: one line of JSON asks, lines answer.
 
-{"do":"install","source":"/data/update/a.raucb"}      or "http://…", "https://…", "-" (the bundle follows the line)
+{"do":"install","source":"http://…/board.raucb"}      or "https://…"
+{"do":"install","source":"-","size":100103424}        so many bytes follow the line; without a size, all until their end
 {"is":"progress","percent":40,"text":"writing slot B"}
 {"is":"installed","version":"1.2.0+0123456789ab","slot":"B"}
 {"is":"refused","text":"the bundle is signed by a key that this board does not know (…)"}
@@ -22,7 +23,7 @@ import msgspec
 SOCKET = "/run/skywire/update/update.sock"
 MAX_LINE = 4096
 FOLLOWS = "-"
-"""As `source`: the bundle's bytes come after the line, until the sender ends its half of the connection."""
+"""As `source`: the bundle's bytes come after the line."""
 
 
 class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True):
@@ -30,10 +31,13 @@ class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_field
 
 
 class Install(_Request, frozen=True, tag="install"):
-    """Install a bundle into the slot that does not run. `older` allows a version below the one that runs."""
+    """Install a bundle into the slot that does not run. `older` allows a version below the one that runs. `size` of
+    what follows, in bytes; 0 where nobody knows: then it ends where the sender ends its half of the connection.
+    """
 
     source: str
     older: bool = False
+    size: int = 0
 
 
 class AskStatus(_Request, frozen=True, tag="status"):

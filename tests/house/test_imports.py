@@ -43,6 +43,7 @@ MAY_IMPORT_LATE = {
         "services.node.errors",
         "services.node.line",
         "services.updates.api_words",
+        "services.updates.bundle",
         "services.updates.model",
         "services.updates.sending",
         "services.updates.tables",

@@ -1,8 +1,9 @@
 """The update door over its real socket, and the words of the shell's client. RAUC itself runs on the emulated board
-(tests/boot/update_rows.py); here three small programs stand for it, its bus and systemd: they refuse what those refuse.
+(tests/boot/update_rows.py); here three small programs stand for it, its bus and systemd (tests/fakes/rauc.py).
 """
 
 import asyncio
+import errno
 import io
 import socket
 import threading
@@ -17,60 +18,25 @@ from skywire_board.update import client
 from skywire_board.update.installing import check
 from skywire_board.update.model import BootNote, Bundle, Last, Trial
 from skywire_board.update.notes import Notes
-from skywire_board.update.rauc import Rauc, read_bundle
+from skywire_board.update.rauc import read_bundle
 from skywire_board.update.server import Door
-from skywire_board.update.words import Install, Installed, Progress
-
-DIGEST = "98b254928e2f97a05e7e29c6027c18f165ca11228a1b6268d387d0d20514b1f1"
-NOTE = BootNote("A", "B", trial=False, mesh_before=False, good=True, rolled_back="an older story", version="0.2.0+a")
-SYSTEMCTL = """#!/bin/sh
-echo "$1" >>"$0.log"
-"""
-BUSCTL = """#!/bin/sh
-# InspectBundle sa{sv} SOURCE 0: a bundle is a file that begins with "signed VERSION COMPATIBLE"
-for source; do case $source in /*) break ;; esac; done
-for word; do case $word in /data/*|/tmp/*) source=$word ;; esac; done
-read -r signed version compatible rest <"$source"
-if [ "$signed" != signed ]; then echo "Call failed: signature verification failed: wrong key" >&2; exit 1; fi
-cat <<END
-{"type":"a{sv}","data":[{"update":{"type":"a{sv}","data":{"compatible":{"type":"s","data":"$compatible"},
-"version":{"type":"s","data":"$version"}}},"images":{"type":"aa{sv}","data":[{"slot-class":{"type":"s","data":"system"},
-"checksum":{"type":"s","data":"DIGEST"},"size":{"type":"t","data":4096}}]}}]}
-END
-"""
-RAUC = """#!/bin/sh
-read -r signed version compatible how <"$2"
-echo "installing"; echo "  0% Installing"; echo " 40% Copying image to system.1"
-case $how in
-  slow) exec sleep 60 ;;
-  gone) exit 2 ;;
-  torn) echo "LastError: Installation error: Failed updating slot system.1: no space"; exit 1 ;;
-esac
-echo "100% Installing done."; echo "Installing \\`$2\\` succeeded"
-"""
+from skywire_board.update.words import FOLLOWS, Install, Installed, Progress
+from tests.fakes.rauc import DIGEST, put_notes, put_rauc
 
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Notes:
-    (tmp_path / "version").write_text("0.2.0+a\n")
-    notes = Notes(tmp_path / "update", tmp_path / "boot.json", tmp_path / "version")
-    notes.write_boot(NOTE)
-    return notes
+    return put_notes(tmp_path)
 
 
 @pytest.fixture
 def door(tmp_path: Path, notes: Notes) -> Iterator[str]:
     """The path of a door that answers in a thread of its own."""
-    programs = {"systemctl": SYSTEMCTL, "busctl": BUSCTL.replace("DIGEST", DIGEST), "rauc": RAUC}
-    for name, text in programs.items():
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
     path = str(tmp_path / "update.sock")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
-    rauc = Rauc(*(str(tmp_path / name) for name in programs))
-    door = Door(notes, rauc, reboot=("touch", str(tmp_path / "restarted")))
+    door = Door(notes, put_rauc(tmp_path), reboot=("touch", str(tmp_path / "restarted")))
     thread = threading.Thread(target=lambda: asyncio.run(door.serve(listener, idle_s=0.5)))
     thread.start()
     yield path
@@ -85,11 +51,12 @@ def bundle(tmp_path: Path, text: str) -> str:
 
 
 def install(door: str, source: str, **more: Any) -> list[Any]:
-    return list(client.install(Install(source, **more), path=door))
+    with Path(source).open("rb") as upload:
+        return list(client.install(Install(FOLLOWS, size=Path(source).stat().st_size, **more), upload, door))
 
 
 def test_an_installation_is_told_and_noted(door: str, notes: Notes, tmp_path: Path) -> None:
-    answers = install(door, bundle(tmp_path, "signed 0.3.0+b skywire-board-arm64"))
+    answers = install(door, bundle(tmp_path, "hsqs-signed 0.3.0+b skywire-board-arm64"))
     assert answers[-1] == Installed("0.3.0+b", "B")
     assert Progress(40, "Copying image to system.1") in answers
     trial = notes.trial()
@@ -102,20 +69,59 @@ def test_an_installation_is_told_and_noted(door: str, notes: Notes, tmp_path: Pa
     assert (tmp_path / "systemctl.log").read_text() == "start\nstop\n", "RAUC runs only for that"
 
 
-def test_a_bundle_may_come_over_the_connection(door: str, tmp_path: Path) -> None:
-    upload = io.BytesIO(b"signed 0.3.0+b skywire-board-arm64\n")
-    assert list(client.install(Install("-"), upload, door))[-1] == Installed("0.3.0+b", "B")
+def test_what_was_sent_is_not_kept(door: str, tmp_path: Path) -> None:
+    install(door, bundle(tmp_path, "hsqs-signed 0.3.0+b skywire-board-arm64"))
     assert not (tmp_path / "update/incoming.raucb").exists()
+
+
+def test_a_bundle_may_come_without_its_size(door: str) -> None:
+    upload = io.BytesIO(b"hsqs-signed 0.3.0+b skywire-board-arm64\n")
+    assert list(client.install(Install(FOLLOWS), upload, door))[-1] == Installed("0.3.0+b", "B")
+
+
+@pytest.mark.parametrize(
+    ("size", "why"), [(50, r"ended after 40 of 50 bytes"), (1 << 50, r"no room .*: it has 1073741824 MB")]
+)
+def test_a_bundle_of_another_size_is_refused(door: str, notes: Notes, size: int, why: str) -> None:
+    upload = io.BytesIO(b"hsqs-signed 0.3.0+b skywire-board-arm64\n")
+    with pytest.raises(client.UpdateRefusedError, match=why):
+        list(client.install(Install(FOLLOWS, size=size), upload, door))
+    assert notes.trial() is None
+
+
+def test_an_empty_bundle_is_named(door: str) -> None:
+    with pytest.raises(client.UpdateRefusedError, match="the bundle is empty"):
+        install(door, "/dev/null")
+
+
+class Torn(io.BytesIO):
+    """A file on a card that gives some of it and then a read error."""
+
+    name = "/home/admin/torn.raucb"
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if not data:
+            raise OSError(errno.EIO, "Input/output error")
+        return data
+
+
+def test_a_bundle_that_cannot_be_read_to_its_end_is_not_installed(door: str, notes: Notes) -> None:
+    upload = Torn(b"hsqs-signed 0.3.0+b skywire-board-arm64\n")
+    with pytest.raises(client.UploadError, match=r"'/home/admin/torn.raucb' cannot be read to its end: Input/output"):
+        list(client.install(Install(FOLLOWS, size=1000), upload, door))
+    until(lambda: not client.status(door).running)
+    assert notes.trial() is None
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("forged 0.3.0+b skywire-board-arm64", "signature verification failed"),
-        ("signed 0.3.0+b another-board", "the bundle is for 'another-board', and this board takes"),
-        ("signed 0.1.9+b skywire-board-arm64", "is older than 0.2.0+a, which runs (add --older to go back)"),
-        ("signed 0.3.0+b skywire-board-arm64 torn", "Failed updating slot system.1: no space"),
-        ("signed 0.3.0+b skywire-board-arm64 gone", "RAUC ended in the middle"),
+        ("hsqs-signed 0.3.0+b another-board", "the bundle is for 'another-board', and this board takes"),
+        ("hsqs-signed 0.1.9+b skywire-board-arm64", "is older than 0.2.0+a, which runs (add --older to go back)"),
+        ("hsqs-signed 0.3.0+b skywire-board-arm64 torn", "Failed updating slot system.1: no space"),
+        ("hsqs-signed 0.3.0+b skywire-board-arm64 gone", "RAUC ended in the middle"),
     ],
 )
 def test_what_must_not_be_installed_is_refused(door: str, notes: Notes, tmp_path: Path, text: str, why: str) -> None:
@@ -127,25 +133,26 @@ def test_what_must_not_be_installed_is_refused(door: str, notes: Notes, tmp_path
 
 
 def test_older_versions_are_installed_when_that_is_said(door: str, tmp_path: Path) -> None:
-    source = bundle(tmp_path, "signed 0.1.9+b skywire-board-arm64")
+    source = bundle(tmp_path, "hsqs-signed 0.1.9+b skywire-board-arm64")
     assert install(door, source, older=True)[-1] == Installed("0.1.9+b", "B")
 
 
 @pytest.mark.parametrize("source", ["board.raucb", "/nowhere/board.raucb", "ftp://x/y"])
 def test_a_source_that_is_none_is_named(door: str, source: str) -> None:
-    with pytest.raises(client.UpdateRefusedError, match=source):
-        install(door, source)
+    with pytest.raises(client.UpdateRefusedError, match=f"'{source}' is no address"):
+        list(client.install(Install(source), path=door))
 
 
 def test_a_board_on_trial_takes_nothing(door: str, notes: Notes, tmp_path: Path) -> None:
     notes.write_boot(BootNote("B", "A", trial=True, mesh_before=False, good=False, rolled_back="", version="0.2.0+a"))
     with pytest.raises(client.UpdateRefusedError, match="slot B is on trial itself"):
-        install(door, bundle(tmp_path, "signed 0.3.0+b skywire-board-arm64"))
+        install(door, bundle(tmp_path, "hsqs-signed 0.3.0+b skywire-board-arm64"))
 
 
 def test_one_installation_at_a_time_and_who_hangs_up_stops_it(door: str, notes: Notes, tmp_path: Path) -> None:
-    source = bundle(tmp_path, "signed 0.3.0+b skywire-board-arm64 slow")
-    first = client.install(Install(source), path=door)
+    source = bundle(tmp_path, "hsqs-signed 0.3.0+b skywire-board-arm64 slow")
+    upload = io.BytesIO(Path(source).read_bytes())
+    first = client.install(Install(FOLLOWS, size=len(upload.getvalue())), upload, door)
     assert any(answer == Progress(40, "Copying image to system.1") for answer in first), "it is under way"
     assert (client.status(door).running, client.status(door).percent) == (True, 40)
     with pytest.raises(client.UpdateRefusedError, match="another installation is under way"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from viscript.errors import UsageError, ViscriptError
 from viscript.shell import rollout, screen
@@ -22,10 +24,12 @@ BAR = 30
 FROM_NODE = "node:"
 """Before the name of a manager, whose bundle is fetched over the mesh."""
 
+FROM_ELSEWHERE = "from elsewhere: ssh viscript@board update - <board.raucb"
+
 USAGE = (
     "update takes a file of this board, an address, 'node:NAME' of a manager, '-' for a bundle on standard input, "
     "'status' or 'reboot', or --all and what all boards shall take: "
-    "'update http://10.0.0.2/board.raucb', or from elsewhere 'ssh viscript@board update - <board.raucb'"
+    f"'update http://10.0.0.2/board.raucb'; {FROM_ELSEWHERE}"
 )
 
 
@@ -56,11 +60,11 @@ def _install(talk: Talk, source: str, *, older: bool, restart: bool | None) -> A
 
     if source == FOLLOWS and sys.stdin.isatty():
         raise UsageError("'-' takes the bundle from standard input: ssh viscript@board update - <board.raucb")
-    asked = Install(source if source == FOLLOWS or "://" in source else str(Path(source).absolute()), older=older)
     show = _Bar(live=talk.live and not talk.as_json, silent=talk.as_json)
     done: Installed | None = None
-    with _translated():
-        for answer in client.install(asked, sys.stdin.buffer if source == FOLLOWS else None):
+    with _translated(), _opened(source) as (upload, size):
+        asked = Install(source if upload is None else FOLLOWS, older=older, size=size)
+        for answer in client.install(asked, upload):
             if isinstance(answer, Progress):
                 show(answer)
             elif isinstance(answer, Installed):
@@ -73,6 +77,35 @@ def _install(talk: Talk, source: str, *, older: bool, restart: bool | None) -> A
     if restart:
         return _reboot(f"{text}; restarting into it: it stays if the board is well then, else this one comes back")
     return Answer((f"{text}; it is tried at the next restart (update reboot)",), done)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[tuple[BinaryIO | None, int]]:
+    """What is sent to the door, and its size (0: nobody knows): a file, wherever the person who asks may read it, or
+    standard input. An address is fetched by the board, so nothing is.
+    """
+    if "://" in source:
+        yield None, 0
+    elif source == "-":
+        yield sys.stdin.buffer, 0
+    else:
+        with _open(source) as file:
+            seen = os.fstat(file.fileno())
+            yield file, seen.st_size if stat.S_ISREG(seen.st_mode) else 0
+
+
+def _open(source: str) -> BinaryIO:
+    from services.updates.bundle import MAGIC  # noqa: PLC0415 (only when asked)
+
+    try:
+        file = Path(source).open("rb")  # noqa: SIM115 (the caller closes it)
+        head = file.peek(len(MAGIC))
+    except OSError as error:
+        raise ViscriptError(f"'{source}' cannot be read: {error.strerror} ({FROM_ELSEWHERE})") from None
+    if not head.startswith(MAGIC):
+        file.close()
+        raise ViscriptError(f"'{source}' is no RAUC bundle (expected a file '.raucb', as the build makes one)")
+    return file
 
 
 def _reboot(text: str) -> Answer:
@@ -130,11 +163,15 @@ class _Bar:
 @contextmanager
 def _translated() -> Iterator[None]:
     """The door's refusals in the shell's own words."""
-    from skywire_board.update.client import UpdateAwayError, UpdateRefusedError  # noqa: PLC0415 (only when asked)
+    from skywire_board.update.client import (  # noqa: PLC0415 (only when asked)
+        UpdateAwayError,
+        UpdateRefusedError,
+        UploadError,
+    )
 
     try:
         yield
-    except UpdateRefusedError as error:
+    except (UpdateRefusedError, UploadError) as error:
         raise ViscriptError(f"not updated: {error}") from None
     except UpdateAwayError as error:
         raise ViscriptError(str(error)) from None
