@@ -24,6 +24,7 @@ from skywire_board.update.schema import (
     STAMP,
     Journal,
     Migration,
+    check_movable,
     forward,
     known_version,
     swap_back,
@@ -35,6 +36,7 @@ DATA = Path("/data")
 JOURNAL = f"{STAGE}/journal.json"
 PATHS = "paths.json"
 DAMAGE = Path("/run/skywire/slot-damage")
+WRITABLE = Path("/usr/lib/skywire/writable")  # what mount-data binds; lines of: type, mode, owner, path
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -43,10 +45,16 @@ class Stamp(msgspec.Struct, frozen=True):
     version: int
 
 
-def migrate_card(data: Path = DATA, damage: Path = DAMAGE) -> str:
+def migrate_card(
+    data: Path = DATA,
+    damage: Path = DAMAGE,
+    writable: Path = WRITABLE,
+    migrations: tuple[Migration, ...] = MIGRATIONS,
+) -> str:
     """Migrates the card's data; where that fails, the reason is left for the unit that takes a slot back."""
     try:
-        return migrate(data)
+        check_movable(migrations, read_bound(writable))
+        return migrate(data, migrations)
     except (OSError, UpdateError) as error:
         text = f"the data could not be migrated: {error}"
         with contextlib.suppress(OSError):
@@ -66,6 +74,12 @@ def migrate(data: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> str:
     elif not (data / STAMP).exists():
         _stamp(data, known)
     return f"data of version {found}" + (f", now {known}" if found != known else "")
+
+
+def read_bound(writable: Path) -> frozenset[str]:
+    """The paths of the data that are mounted on their places in the root by now, relative to the data's folder."""
+    lines = [line.split() for line in writable.read_text().splitlines()]
+    return frozenset(words[3].lstrip("/") for words in lines if len(words) == 4 and words[0] in ("d", "f"))
 
 
 def read_version(data: Path) -> int:

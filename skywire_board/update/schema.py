@@ -21,7 +21,8 @@ BEFORE, AFTER, STAGE, STAMP = "before", "after", ".migrating", "schema.json"
 class Migration:
     """Brings data of version `to` - 1 to `to`: `run` changes copies of `touches`, below the folder it is given.
 
-    Not of what lies below etc, home and var, which is bound to other places by then (usr/lib/skywire/writable).
+    What the initramfs has bound to its place by then (etc/skywire, …: usr/lib/skywire/writable) cannot be moved away
+    from there; what lies inside such a folder can.
     """
 
     to: int
@@ -47,6 +48,20 @@ class Journal(msgspec.Struct, frozen=True):
 
     moves: tuple[Move, ...]
     version: int
+
+
+def check_movable(migrations: tuple[Migration, ...], bound: frozenset[str]) -> None:
+    """UpdateError for a migration that touches one of the paths in `bound`, or a folder around one: what is mounted
+    would go with the old copy, and the running system would go on writing there.
+    """
+    for migration in migrations:
+        for path in migration.touches:
+            held = sorted(name for name in bound if f"{name}/".startswith(f"{path}/"))
+            if held:
+                raise UpdateError(
+                    f"the migration to version {migration.to} touches '{path}', and '{held[0]}' is bound to its place "
+                    f"(let it touch what is inside: '{held[0]}/…')"
+                )
 
 
 def known_version(migrations: tuple[Migration, ...] = MIGRATIONS) -> int:

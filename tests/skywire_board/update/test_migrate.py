@@ -3,15 +3,15 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from skywire_board.errors import UpdateError
-from skywire_board.update.migrate import migrate, migrate_card, read_version
-from skywire_board.update.schema import MIGRATIONS, Migration, known_version
+from skywire_board.update.migrate import migrate, migrate_card, read_bound, read_version
+from skywire_board.update.schema import FIRST, MIGRATIONS, Migration, check_movable, known_version
 from tests.house.tree import ROOT
 
 
@@ -34,6 +34,7 @@ def count_peers(stage: Path) -> None:
 
 TWO = Migration(2, ("mesh/node", "mesh/new"), rename_words)
 THREE = Migration(3, ("mesh/node",), count_peers)
+WRITABLE = ROOT / "rootfs_overlay/usr/lib/skywire/writable"
 FIRST_STATE = '{"neighbours": ["a", "b"]}'
 
 
@@ -56,6 +57,7 @@ def test_the_image_knows_what_the_code_knows() -> None:
     stamp = (ROOT / "rootfs_overlay/usr/lib/skywire/schema.json").read_bytes()
     assert json.loads(stamp) == {"version": known_version()}
     assert [migration.to for migration in MIGRATIONS] == list(range(2, known_version() + 1))
+    check_movable(MIGRATIONS, read_bound(WRITABLE))
 
 
 def test_data_of_today_is_stamped_and_left_alone(data: Path) -> None:
@@ -120,8 +122,50 @@ def test_a_migration_that_fails_leaves_the_data_and_says_why(data: Path, tmp_pat
     assert (state(data), read_version(data)) == ('{"other": 1}', 1)
     (data / "schema.json").write_text("{")
     with pytest.raises(UpdateError, match="does not tell the version"):
-        migrate_card(data, tmp_path / "damage")
+        migrate_card(data, tmp_path / "damage", WRITABLE)
     assert "does not tell the version" in (tmp_path / "damage").read_text()
+
+
+@pytest.mark.parametrize("touches", ["etc/skywire", "etc", "etc/machine-id", "var", "home/admin"])
+def test_what_is_bound_to_its_place_is_not_moved(data: Path, tmp_path: Path, touches: str) -> None:
+    """Else /etc/skywire of the running system would be the copy that was put aside."""
+    (data / "etc/skywire").mkdir(parents=True)
+    wrong = Migration(2, ("mesh/node", touches), lambda _: None)
+    with pytest.raises(UpdateError, match=f"version 2 touches '{touches}', and '.*' is bound to its place"):
+        migrate_card(data, tmp_path / "damage", WRITABLE, (wrong,))
+    assert "is bound to its place" in (tmp_path / "damage").read_text()
+    assert read_version(data) == FIRST
+
+
+def test_a_file_inside_a_bound_folder_goes_forward_and_back(tmp_path: Path, mounted: Path) -> None:
+    """Seen through the mount, as services see it; the folder itself stays where it is."""
+    kept = mounted / "place/kept"
+
+    def change(stage: Path) -> None:
+        (stage / "etc/skywire/kept").write_text("2")
+
+    damage = tmp_path / "damage"
+    migrate_card(mounted / "data", damage, WRITABLE, (Migration(2, ("etc/skywire/kept",), change),))
+    assert kept.read_text() == "2"
+    migrate_card(mounted / "data", damage, WRITABLE, ())
+    assert (kept.read_text(), (mounted / "data/after/2/etc/skywire/kept").read_text()) == ("1", "2")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A folder with `data`, whose etc/skywire is bound to `place`, in a mount namespace of its own."""
+    if os.geteuid():
+        pytest.skip("needs root and a mount namespace")
+    (tmp_path / "data/etc/skywire").mkdir(parents=True)
+    (tmp_path / "data/etc/skywire/kept").write_text("1")
+    (tmp_path / "place").mkdir()
+    script = "mount --bind data/etc/skywire place && echo mounted && exec sleep 600"
+    words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"mounted\n"
+        yield Path(f"/proc/{holder.pid}/root{tmp_path}")
+        holder.terminate()
 
 
 def test_data_that_is_newer_without_a_copy_is_left_alone(data: Path) -> None:
