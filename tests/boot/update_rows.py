@@ -36,6 +36,7 @@ NO_VISCRIPT = "systemd.mask=viscript.service"
 NO_INIT = "rdinit=/nothing"
 """The kernel panics at once, three times: the boot loader alone takes the other slot."""
 
+FIRST = "sudo /usr/lib/skywire/bin/boot-backend get-primary"
 KEEPS = "sudo sha256sum /data/identity/seed /data/etc/machine-id | cut -c1-16 | xargs; cat /etc/skywire/kept"
 
 
@@ -80,7 +81,7 @@ def boot_note(board: Board, ready: Callable[[dict[str, Any]], bool], deadline_s:
 def update_stays(board: Board, table: Table, bundle: Path) -> None:
     """From the network into the other slot; it runs, everything is kept, and it is marked good after its checks."""
     board.ssh("echo kept | sudo tee /etc/skywire/kept", user="admin")
-    before, slot, boots = board.ssh(KEEPS, user="admin").stdout, _slot(board), _boots(board)
+    before, slot, boots = board.ssh(KEEPS, user="admin").stdout, _slot(board), boots_of(board)
     with BundleServer(bundle) as server:
         done = board.ssh(f"update {server.url} --yes", deadline_s=INSTALL_DEADLINE_S, check=False)
         told = " | ".join(done.stdout.strip().splitlines()[-2:])
@@ -90,7 +91,7 @@ def update_stays(board: Board, table: Table, bundle: Path) -> None:
     size = bundle.stat().st_size / 1e6
     seen = f"{fetched:.1f} MB fetched of {size:.1f} MB"
     table.add("it is streamed, and what the running slot has is not fetched", seen, 0 < fetched < size / 5)
-    _await_boot(board, boots)
+    await_boot(board, boots)
     board.wait_ssh(BOOT_DEADLINE_S, user="admin", command="echo up")
     first = boot_note(board, lambda note: note.get("slot") != slot, BOOT_DEADLINE_S)
     table.add("the new slot runs, on trial", str(first), first.get("version") == NEWER and first.get("slot") != slot)
@@ -104,10 +105,10 @@ def update_stays(board: Board, table: Table, bundle: Path) -> None:
 
 def update_is_taken_back(board: Board, table: Table, bundle: Path) -> None:
     """A system whose viscript cannot start: the board goes back by itself and says so."""
-    slot, boots = _slot(board), _boots(board)
+    slot, boots = _slot(board), boots_of(board)
     said = board.send(bundle.read_bytes(), "update - --yes", user="viscript", deadline_s=INSTALL_DEADLINE_S)
     table.add("update - <bundle: the failing update is installed", said.strip().splitlines()[-1], BROKEN in said)
-    _await_boot(board, boots)
+    await_boot(board, boots)
     note = boot_note(board, lambda note: bool(note.get("rolled_back")), TRIAL_DEADLINE_S)
     tried = re.findall(r"SKY slot ([AB]) at", board.console())[boots:]
     ok = note.get("slot") == slot and BROKEN in note.get("rolled_back", "")
@@ -115,6 +116,26 @@ def update_is_taken_back(board: Board, table: Table, bundle: Path) -> None:
     board.wait_ssh(BOOT_DEADLINE_S)
     told = board.ssh("update status").stdout
     table.add("and says so in the shell", told, "rolled back" in told and BROKEN in told)
+
+
+def update_from_files(board: Board, table: Table, bundle: Path) -> None:
+    """A bundle that somebody copied to the board, where people copy to: in the home of admin, which nobody else may
+    enter, and in /tmp. Installed and not started.
+    """
+    slot = _slot(board)
+    for user, path, command in (
+        ("admin", "/home/admin/board.raucb", "viscript update"),
+        ("viscript", "/tmp/board.raucb", "update"),
+    ):
+        board.run("scp", "-q", "-F", board.folder / "ssh", bundle, f"admin@board:{path}", timeout_s=INSTALL_DEADLINE_S)
+        done = board.ssh(f"{command} {path} --no-reboot", user=user, deadline_s=INSTALL_DEADLINE_S, check=False)
+        left = board.ssh(f"rm {path}; sudo ls /data/update; {FIRST}", user="admin").stdout.split()
+        seen = f"{done.stdout.strip()[-90:]} {done.stderr}; slot {slot} runs, {left[-1]} is next; beside it {left[:-1]}"
+        ok = done.returncode == 0 and f"version {NEWER} is in slot" in done.stdout and "incoming.raucb" not in left
+        table.add(f"{user}: {command} {path}", seen, ok and left[-1] != slot)
+    done = board.ssh("update /home/admin/board.raucb", check=False)
+    ok = done.returncode == 1 and "'/home/admin/board.raucb' cannot be read: Permission denied" in done.stderr
+    table.add("viscript may not read the home of admin, and is told so", done.stderr.strip(), ok)
 
 
 def refused(board: Board, table: Table, bundle: Path, scratch: Path) -> None:
@@ -173,15 +194,15 @@ def _slot(board: Board) -> str:
     return str(json.loads(board.ssh("cat /run/skywire/boot.json", user="admin").stdout)["slot"])
 
 
-def _boots(board: Board) -> int:
+def boots_of(board: Board) -> int:
     """How often the boot loader chose a slot since power-on."""
     return board.console().count("SKY state")
 
 
-def _await_boot(board: Board, boots: int) -> None:
+def await_boot(board: Board, boots: int) -> None:
     """Until the restart that was asked for has reached the boot loader."""
     end = time.monotonic() + BOOT_DEADLINE_S
-    while _boots(board) == boots and time.monotonic() < end:
+    while boots_of(board) == boots and time.monotonic() < end:
         time.sleep(0.5)
 
 

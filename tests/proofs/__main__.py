@@ -29,8 +29,8 @@ PARTS = {
     "mesh": ["rooms", "skyminer", "line", "people", "hostile", "failover", "wires", "sites", "managers"],
     "services": services.names(),
     "board": [
-        *("firstboot", "owner", "pairing", "cable", "rack", "update", "oldboot", "rollout", "cuts", "watchdog"),
-        *("security", "card", "second", "raspi3b"),
+        *("firstboot", "owner", "pairing", "cable", "rack", "update", "oldboot", "migration", "rollout", "cuts"),
+        *("watchdog", "security", "card", "second", "raspi3b"),
     ],
 }
 """What can be proved, and the parts that `--only` may name."""

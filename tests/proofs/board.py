@@ -12,6 +12,7 @@ from tests.boot import (
     cable_rows,
     care_rows,
     cut_rows,
+    migration_rows,
     owner_rows,
     pairing_rows,
     rack_rows,
@@ -104,6 +105,7 @@ def update(ground: Ground, table: Table) -> None:
         update_rows.unclean_boots(board, table)
         update_rows.corrupted_slot(board, table)
         update_rows.update_is_taken_back(board, table, broken)
+        update_rows.update_from_files(board, table, well)
 
 
 def oldboot(ground: Ground, table: Table) -> None:
@@ -115,6 +117,12 @@ def oldboot(ground: Ground, table: Table) -> None:
         board.wait_ssh(BOOT_DEADLINE_S)
         well, _ = update_rows.make_bundles(board, folder / "bundles")
         update_rows.update_stays(board, table, well)
+
+
+def migration(ground: Ground, table: Table) -> None:
+    with ground.board("migration") as board:
+        bundle = migration_rows.make_bundle(board, ground.scratch / "migration-bundles")
+        migration_rows.migration_rows(board, table, bundle)
 
 
 def rollout(ground: Ground, table: Table) -> None:
@@ -175,6 +183,7 @@ PARTS: dict[str, tuple[str, Callable[[Ground, Table], None]]] = {
     "rack": ("a rack written in a row", rack),
     "update": ("updates: one that stays, one that is taken back, a corrupted slot", update),
     "oldboot": ("an update under the boot script of before", oldboot),
+    "migration": ("data that an update migrates, and that comes back when it is taken back", migration),
     "rollout": (board_rollout.TITLE, rollout),
     "cuts": ("power cuts at any moment", cuts),
     "watchdog": ("watchdog and memory ceilings", watchdog),
