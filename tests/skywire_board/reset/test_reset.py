@@ -1,5 +1,7 @@
 """The decision is one byte of one sector; what comes of it is done by the card's own mount-data on a loop device."""
 
+import contextlib
+import fcntl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ start=6144, size=2048, type=83
 start=8192, size=2048, type=83
 start=10240, size=2048, type=da
 """
+LOOP_CTL_REMOVE = 0x4C81  # linux/loop.h
 SECRET = b"the seed of this board, which nobody shall find again\n" * 40
 NEEDS_LOOP = pytest.mark.skipif(not can_have_a_root(), reason="needs root, loop devices and a mount namespace")
 
@@ -60,6 +63,17 @@ def test_what_is_no_card_is_left_alone(tmp_path: Path, card: Path) -> None:
         mark_new(tmp_path / "none")
 
 
+def drop_nothing(device: str) -> None:
+    """The card becomes one that knows no discard; the device stays so after it is detached, until `forget`."""
+    Path(f"/sys/block/{Path(device).name}/queue/discard_max_bytes").write_text("0")
+
+
+def forget(device: str) -> None:
+    """Removes a free loop device; the kernel makes it anew when one is wanted."""
+    with Path("/dev/loop-control").open("rb") as control, contextlib.suppress(OSError):
+        fcntl.ioctl(control, LOOP_CTL_REMOVE, int(device.removeprefix("/dev/loop")))
+
+
 @pytest.fixture
 def loop(card: Path) -> Iterator[str]:
     """The card as a disk with partitions."""
@@ -77,6 +91,7 @@ def loop(card: Path) -> Iterator[str]:
     finally:
         subprocess.run(["partx", "--delete", device], capture_output=True, check=False, timeout=60)
         subprocess.run(["losetup", "--detach", device], check=True, timeout=60)
+        forget(device)
 
 
 class Boots:
@@ -84,9 +99,10 @@ class Boots:
 
     def __init__(self, loop: str, folder: Path) -> None:
         self._loop, self._folder, self._number = loop, folder, 0
+        self.log = ""
 
     def boot(self, then: str, *, data_must_be_there: bool = True) -> str:
-        """What a shell line said that ran after the data partition was mounted."""
+        """What a shell line said that ran after the data partition was mounted; `log` is for the kernel's."""
         self._number += 1
         folder = self._folder / f"boot{self._number}"
         folder.mkdir()
@@ -94,10 +110,12 @@ class Boots:
             for name in ("data", "boot/firmware", "run/skywire"):
                 (root.root / name).mkdir(parents=True, exist_ok=True)
             (root.root / "usr/lib/skywire/writable").write_text("d 0700 root:root /etc/skywire-kept\n")
-            (root.root / "mount-data").write_text((ROOT / "image/initramfs/mount-data").read_text())
+            script = (ROOT / "image/initramfs/mount-data").read_text()
+            (root.root / "mount-data").write_text(script.replace(">/dev/kmsg", ">>/run/skywire/kmsg"))
             script = f'sh /mount-data "$1" "$1"p4; code=$?; {then}; umount -R /etc/skywire-kept /data; exit $code'
             done = root.run("sh", "-c", script, "sh", self._loop)
-            fault = root.root / "run/skywire/data-fault"
+            fault, log = root.root / "run/skywire/data-fault", root.root / "run/skywire/kmsg"
+            self.log = log.read_text() if log.exists() else ""
             assert done.returncode == 0 or not data_must_be_there, fault.read_text() + done.stderr
         return done.stdout
 
@@ -142,6 +160,21 @@ def test_a_reset_that_was_cut_goes_on_at_the_next_boot(card: Path, loop: str, tm
 
 @NEEDS_LOOP
 @pytest.mark.parametrize("drops", [True, False], ids=["discards", "discards nothing"])
+def test_what_a_card_keeps_is_told(card: Path, loop: str, tmp_path: Path, *, drops: bool) -> None:
+    """What was deleted before the reset is no file that could be overwritten."""
+    boots = Boots(loop, tmp_path)
+    (tmp_path / "secret").write_bytes(SECRET)
+    boots.boot(f"cp {tmp_path}/secret /data/old; sync; rm /data/old; cp {tmp_path}/secret /data/new; sync")
+    if not drops:
+        drop_nothing(loop)
+    mark_new(Path(loop))
+    assert boots.boot("ls /data").split() == ["etc", "lost+found"]
+    stays = "the card drops nothing: files over 128 MB and what was deleted before stay"
+    assert (SECRET[:54] not in card.read_bytes(), stays not in boots.log) == (drops, drops)
+
+
+@NEEDS_LOOP
+@pytest.mark.parametrize("drops", [True, False], ids=["discards", "discards nothing"])
 def test_what_cannot_be_mounted_is_dropped_or_overwritten(
     card: Path, loop: str, tmp_path: Path, *, drops: bool
 ) -> None:
@@ -153,7 +186,7 @@ def test_what_cannot_be_mounted_is_dropped_or_overwritten(
         part.write(b"\xff" * 4)
     assert SECRET in card.read_bytes()
     if not drops:
-        Path(f"/sys/block/{Path(loop).name}/queue/discard_max_bytes").write_text("0")
+        drop_nothing(loop)
     slots = card.read_bytes()[6144 * 512 : 10240 * 512]
     mark_new(Path(loop))
     assert boots.boot("ls /data").split() == ["etc", "lost+found"]
