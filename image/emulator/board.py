@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, TypeVar
 
+import msgspec
+
 from image.boards import read_boards
 from image.emulator.card import make_card, take_files
 from image.emulator.door import Qmp, Qtest
@@ -46,9 +48,10 @@ T = TypeVar("T")
 class Board:
     """A board in QEMU. `folder` holds its card, sockets, key and logs, and is the caller's to remove.
 
-    `login` puts the folder's key on the boot partition, `skywire_yaml` that text. `lan` is a second interface, on a
-    switch that other boards are on too; `watchdog` an i6300esb; `write_log` a file that gets every write and flush of
-    the card since the last power-on (QEMU's blklogwrites, in dm-log-writes' format). The last two are virt's.
+    `login` puts the folder's key on the boot partition, as `keys` saves it, `skywire_yaml` that text. `lan` is a second
+    interface, on a switch that other boards are on too; `watchdog` an i6300esb; `write_log` a file that gets every
+    write and flush of the card since the last power-on (QEMU's blklogwrites, in dm-log-writes' format). The last two
+    are virt's.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Board:
         folder: Path,
         *,
         login: bool = True,
+        keys: Callable[[str], bytes] = str.encode,
         skywire_yaml: str | None = None,
         lan: Lan | None = None,
         watchdog: bool = False,
@@ -71,10 +75,10 @@ class Board:
         self.key = folder / "key"
         if not self.key.exists():
             self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "emulator", "-f", self.key)
-        texts = settings_files(self.machine, skywire_yaml)
+        files = {name: text.encode() for name, text in settings_files(self.machine, skywire_yaml).items()}
         if login:
-            texts["authorized_keys"] = self.key.with_suffix(".pub").read_text()
-        self.card = make_card(self.run, image, disk, folder, texts)
+            files["authorized_keys"] = keys(self.key.with_suffix(".pub").read_text())
+        self.card = make_card(self.run, image, disk, folder, files)
         self._files = take_files(self.run, image, disk, self.machine.files, folder)
         self.gpio = next(board.gpio for board in read_boards() if board.slug == self.machine.board)
         self.port = free_port()
@@ -123,6 +127,10 @@ class Board:
             self.close()
             raise
         self.started = time.monotonic()
+
+    def wear(self, *sectors: int) -> None:
+        """From the next power-on, reads of these sectors of the card (512 bytes each) fail, and of no others."""
+        self._wiring = msgspec.structs.replace(self._wiring, bad_sectors=sectors)
 
     @property
     def seconds(self) -> float:

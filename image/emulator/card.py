@@ -40,8 +40,8 @@ def take_files(run: Runner, image: Path, disk: Disk, names: dict[str, str], fold
     return paths
 
 
-def make_card(run: Runner, image: Path, disk: Disk, folder: Path, files: dict[str, str]) -> Path:
-    """The overlay `card.qcow2` in `folder`, with text files (name -> text) put on its boot partition."""
+def make_card(run: Runner, image: Path, disk: Disk, folder: Path, files: dict[str, bytes]) -> Path:
+    """The overlay `card.qcow2` in `folder`, with files (name -> bytes) put on its boot partition."""
     card = folder / "card.qcow2"
     run("qemu-img", "create", "-q", "-f", "qcow2", "-b", image.resolve(), "-F", "raw", card, str(CARD_BYTES))
     if files:
@@ -49,17 +49,17 @@ def make_card(run: Runner, image: Path, disk: Disk, folder: Path, files: dict[st
     return card
 
 
-def write_fat_files(run: Runner, image: Path, disk: Disk, card: Path, files: dict[str, str]) -> None:
-    """Puts text files on the overlay's boot partition. The image's own partition is the starting point."""
+def write_fat_files(run: Runner, image: Path, disk: Disk, card: Path, files: dict[str, bytes]) -> None:
+    """Puts files on the overlay's boot partition. The image's own partition is the starting point."""
     offset, size = disk.fat_lba * SECTOR, disk.fat_mib << 20
     fat = card.with_name("fat.img")
     with image.open("rb") as file:
         file.seek(offset)
         before = file.read(size)
     fat.write_bytes(before)
-    for name, text in files.items():
+    for name, data in files.items():
         source = card.with_name(name)
-        source.write_text(text)
+        source.write_bytes(data)
         run("mcopy", "-o", "-i", fat, source, f"::{name}")
     after = fat.read_bytes()
     commands: list[str] = []

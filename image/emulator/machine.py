@@ -5,7 +5,9 @@ are taken out of the image's own boot partition.
 """
 
 import json
+from errno import EIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,7 +35,9 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Wiring(msgspec.Struct, frozen=True):
-    """What is plugged in for one board: SSH's port of this machine, MAC addresses, the switch, the log of writes."""
+    """What is plugged in for one board: SSH's port of this machine, MAC addresses, the switch, the log of writes; and
+    which sectors of the card cannot be read.
+    """
 
     port: int
     mac: str
@@ -41,8 +45,10 @@ class Wiring(msgspec.Struct, frozen=True):
     lan: str | None = None
     watchdog: bool = False
     write_log: Path | None = None
+    bad_sectors: tuple[int, ...] = ()
 
 
+UNSAFE = {"no-flush": True}
 CARD_DEVICE = "virtio-blk-device,drive=card,write-cache=on"
 
 RASPI3B = Machine(
@@ -104,13 +110,11 @@ def _plugged(machine: Machine, wiring: Wiring, card: str) -> list[str]:
 
     What is plugged in first is numbered last by the guest's kernel: its eth0 is the way out, eth1 the switch.
     """
-    words: list[str] = []
-    if wiring.write_log is None:
-        words += machine.card_drive
-    elif machine.card_node is None:
-        raise EmulatorError(f"writes cannot be logged on '{machine.name}' (use virt)")
-    else:
-        words += [*_logged(card, wiring.write_log), *machine.card_node]
+    words = [*machine.card_drive]
+    if wiring.write_log is not None or wiring.bad_sectors:
+        if machine.card_node is None:
+            raise EmulatorError(f"writes cannot be logged, nor sectors be bad, on '{machine.name}' (use virt)")
+        words = [*_nodes(card, wiring), *machine.card_node]
     if wiring.watchdog:
         if machine.watchdog is None:
             raise EmulatorError(f"'{machine.name}' takes no watchdog card (use virt)")
@@ -120,14 +124,21 @@ def _plugged(machine: Machine, wiring: Wiring, card: str) -> list[str]:
     return words
 
 
-def _logged(card: str, log: Path) -> list[str]:
-    """The card behind a filter that notes each write and flush; braces doubled, since the words are formatted later."""
-    file = {"driver": "file", "filename": card, "cache": {"no-flush": True}}
-    plain = {"driver": "qcow2", "node-name": "plain", "file": file, "cache": {"no-flush": True}}
-    noted = {"driver": "file", "filename": str(log), "cache": {"no-flush": True}}
-    logged = {"driver": "blklogwrites", "node-name": "card", "file": "plain", "log": noted}
-    return [
-        word.replace("{", "{{").replace("}", "}}")
-        for node in (plain, logged)
-        for word in ("-blockdev", json.dumps(node))
-    ]
+def _nodes(card: str, wiring: Wiring) -> list[str]:
+    """The card, behind a filter that fails reads of its bad sectors (QEMU's blkdebug), behind one that notes each write
+    and flush (blklogwrites); what is on top is named `card`. Braces doubled, since the words are formatted later.
+    """
+    nodes = [_image("qcow2", card, "plain")]
+    if wiring.bad_sectors:
+        errors = [{"event": "none", "iotype": "read", "errno": EIO, "sector": one} for one in wiring.bad_sectors]
+        nodes.append({"driver": "blkdebug", "node-name": "worn", "image": "plain", "inject-error": errors})
+    if wiring.write_log is not None:
+        log = {"driver": "file", "filename": str(wiring.write_log), "cache": UNSAFE}
+        nodes.append({"driver": "blklogwrites", "node-name": "noted", "file": nodes[-1]["node-name"], "log": log})
+    nodes[-1]["node-name"] = "card"
+    return [word.replace("{", "{{").replace("}", "}}") for node in nodes for word in ("-blockdev", json.dumps(node))]
+
+
+def _image(kind: str, path: str, name: str) -> dict[str, Any]:
+    file = {"driver": "file", "filename": path, "cache": UNSAFE}
+    return {"driver": kind, "node-name": name, "file": file, "cache": UNSAFE}

@@ -29,6 +29,7 @@ network:
 """
 WRONG = "name: cellar\ntime_zone: Asia/Tokio\n"
 SAYS = "skywire.yaml:2: key 'time_zone': must be a name of the tz database, such as Europe/Berlin, found 'Asia/Tokio'"
+BROKEN_KEY = "authorized_keys:2: the key after 'ssh-ed25519' is not whole"
 SUPPLICANT = "/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
 NETWORK = "networkctl status eth0 2>/dev/null | grep -E 'Network File|Address'; ls /etc/systemd/network"
 
@@ -57,8 +58,15 @@ def setup_rows(board: Board, table: Table) -> None:
     table.check(claim, lambda: compare(board, {"skywire.yaml"}))
 
 
+def as_windows(key: str) -> bytes:
+    """What PowerShell's `>` writes, with a line that somebody cut short."""
+    return f"{key}{KEY[:40]}\n".replace("\n", "\r\n").encode("utf-16")
+
+
 def wrong_rows(board: Board, table: Table) -> None:
-    """A wrong file: the board runs, by its defaults, and says what is wrong where a person looks."""
+    """A wrong file: the board runs, by its defaults, and says what is wrong where a person looks. Its keys are those of
+    `as_windows`.
+    """
 
     def look() -> tuple[str, bool]:
         said = board.ssh("hostname; cat /run/skywire/setup-fault", user="admin").stdout
@@ -68,7 +76,15 @@ def wrong_rows(board: Board, table: Table) -> None:
     on_console = [line for line in board.console().splitlines() if SAYS in line]
     table.add("and says so on the console", on_console[0] if on_console else "nothing", bool(on_console))
     table.check("and in skywire-error.txt on the card", lambda: look_at_card(board, "skywire-error.txt", SAYS))
+    claim = "keys in UTF-16, as PowerShell saves them, let in; a line that is none is told there"
+    table.check(claim, lambda: look_at_card(board, "skywire-error.txt", BROKEN_KEY))
+    table.check("and in the log", lambda: _logged(board, "skywire-login-keys", BROKEN_KEY))
     table.check("of the boot partition only that file changed", lambda: compare(board, {"skywire-error.txt"}))
+
+
+def _logged(board: Board, unit: str, wanted: str) -> tuple[str, bool]:
+    said = board.ssh(f"sudo journalctl -b -q -o cat -u {unit}", user="admin").stdout
+    return said, wanted in said
 
 
 def look_at_card(board: Board, name: str, wanted: str) -> tuple[str, bool]:
