@@ -17,7 +17,7 @@ from image.recipe import read_recipe
 from image.run import Runner
 from image.tools import BOOT, install_tools
 from tests.boot.rows import Table
-from tests.proofs import services
+from tests.proofs import board, services
 
 TREE = Path(__file__).parents[2]
 BUILD_DEADLINE_S = 7200
@@ -28,10 +28,7 @@ PARTS = {
     "viscript": ["daemon", "installed", "cluster"],
     "mesh": ["rooms", "skyminer", "line", "people", "hostile", "failover", "wires", "sites", "managers"],
     "services": services.names(),
-    "board": [
-        *("firstboot", "owner", "pairing", "cable", "rack", "update", "oldboot", "migration", "rollout", "cuts"),
-        *("watchdog", "security", "card", "second", "raspi3b"),
-    ],
+    "board": list(board.PARTS),
 }
 """What can be proved, and the parts that `--only` may name."""
 
@@ -80,8 +77,6 @@ def prove_image(scratch: Path, parts: set[str]) -> list[Table]:
 
 
 def prove_board(cuts: int, seed: int | None, scratch: Path, parts: set[str]) -> list[Table]:
-    from tests.proofs import board
-
     with built_image(scratch) as (_, path):
         return board.prove(path, scratch, parts, cuts, seed)
 
