@@ -1,7 +1,9 @@
 """Asks a person at the terminal, or reads lines of standard input where there is none: secrets are never arguments."""
 
+import codecs
 import os
 import pwd
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +13,11 @@ from image.errors import FlashError
 from image.flashing.disks import Disk, size_text
 
 WORDS = 24
+MOST_BYTES = 1 << 16
+"""Of a file with keys or an invitation: what is longer is something else."""
+
+_KEY = re.compile(r"(?:^|\s)(?:ssh|ecdsa|sk)-\S+ +AAAA")
+_INVITATION = re.compile(r"^\s*(skywire:\S+)\s*$", re.MULTILINE)
 
 
 def home() -> Path:
@@ -23,13 +30,13 @@ def read_keys(paths: tuple[Path, ...]) -> tuple[str, ...]:
     """The public keys of files, one a line. FlashError for a private key or none at all."""
     keys: list[str] = []
     for path in paths:
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise FlashError(f"cannot read key '{path}': {error} (make one: ssh-keygen -t ed25519)") from None
+        text = _text(path, "key", "make one: ssh-keygen -t ed25519")
         if "PRIVATE KEY" in text:
             raise FlashError(f"'{path}' is a private key, which stays with you: name '{path}.pub'")
-        keys += [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        found = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        if not found or not all(map(_KEY.search, found)):
+            raise FlashError(f"'{path}' is no public key: expected a line such as 'ssh-ed25519 AAAA… you@home'")
+        keys += found
     return tuple(keys)
 
 
@@ -40,10 +47,19 @@ def offer_keys(folder: Path) -> tuple[Path, ...]:
 
 
 def ask_secret(what: str) -> str:
+    """What was typed, which may be nothing."""
     if sys.stdin.isatty():
-        answer: str = click.prompt(f"  {what}", hide_input=True)
+        answer: str = click.prompt(f"  {what}", default="", show_default=False, hide_input=True)
         return answer
     return _line(what)
+
+
+def ask_password(ssid: str) -> str:
+    """Of a Wi-Fi network; empty for one that is open, and then it is said."""
+    password = ask_secret(f"the password of '{ssid}' (none: an open network)")
+    if not password:
+        click.echo(f"  no password was given: '{ssid}' is taken for an open network")
+    return password
 
 
 def ask_words() -> str:
@@ -61,12 +77,14 @@ def ask_words() -> str:
 
 def read_invite(place: str) -> str:
     """From a file, or asked for where `place` is -."""
-    if place == "-":
-        return ask_secret("the invitation (skywire:…)").strip()
-    try:
-        return Path(place).read_text().strip()
-    except OSError as error:
-        raise FlashError(f"cannot read the invitation '{place}': {error.strerror} (- asks for it)") from None
+    text = (
+        ask_secret("the invitation (skywire:…)") if place == "-" else _text(Path(place), "invitation", "- asks for it")
+    )
+    found = set(_INVITATION.findall(text))
+    if len(found) != 1:
+        told = "what was given" if place == "-" else f"'{place}'"
+        raise FlashError(f"{told} is no invitation: expected the one line 'skywire:…' that `manager invite` prints")
+    return str(found.pop())
 
 
 def confirm(disk: Disk, doing: str) -> None:
@@ -77,6 +95,22 @@ def confirm(disk: Disk, doing: str) -> None:
         click.echo(f"  note    {use}")
     if not click.confirm(f"  {doing}", default=False):
         raise FlashError(f"nothing was written to '{disk.path}'")
+
+
+def _text(path: Path, what: str, hint: str) -> str:
+    """Of a file that Windows may have saved. FlashError for what is no text, or too long for what it should be."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data.decode("utf-16" if is_wide else "utf-8-sig")
+    except OSError as error:
+        raise FlashError(f"cannot read the {what} '{path}': {error.strerror} ({hint})") from None
+    except UnicodeDecodeError:
+        raise FlashError(f"'{path}' is no text, so it holds no {what} ({hint})") from None
+    if len(data) > MOST_BYTES:
+        raise FlashError(f"'{path}' is too long for a file with a {what} ({hint})")
+    return text
 
 
 def _line(what: str) -> str:

@@ -3,6 +3,7 @@
 Secrets lie in a folder of memory for as long as that takes, where the machine has one.
 """
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,10 @@ from image.recipe import HERE
 from image.run import Runner
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of our own in it, mode 0700
+
+
+_PLACE = re.compile(r"^skywire\.yaml:\d+: ")
+"""Where in a file that the person never sees."""
 
 
 def check_settings(run: Runner, text: str) -> None:
@@ -50,4 +55,4 @@ def _ask(run: Runner, module: str, *words: str, stdin: bytes | None = None) -> s
         ).decode()  # fmt: skip
     except CommandError as error:
         told = str(error).splitlines()[-1].removeprefix("error: ").removeprefix("node: ")
-        raise FlashError(f"the board would refuse this: {told}") from None
+        raise FlashError(f"the board would refuse this: {_PLACE.sub('', told)}") from None

@@ -18,6 +18,9 @@ from image.run import Runner
 from image.tools import FLASH, install_tools
 
 CARD = click.Path(path_type=Path)
+SPOKEN = {"keys": "--ssh-key", "addresses": "--address", "count": "--rack"}
+"""How options are spelled whose names in here are others."""
+
 DATA_BYTES = 512 << 20
 """What a card should have for data: below that, a board soon has no room."""
 
@@ -49,12 +52,17 @@ class Silent:
 @click.option("--ssh-key", "keys", type=CARD, multiple=True, help="Public key that may log in; may be given often.")
 @click.option("--no-ssh-key", is_flag=True, help="Offer none of ~/.ssh.")
 @click.option("--time-zone", help="Such as Europe/Berlin.")
-@click.option("--wifi", metavar="SSID", help="Wi-Fi to join; the password is asked for.")
-@click.option("--country", help="Two letters, for Wi-Fi.")
+@click.option("--wifi", metavar="SSID", help="Wi-Fi to join; the password is asked for (none: an open network).")
+@click.option("--country", help="Two letters, for --wifi.")
 @click.option(
     "--address", "addresses", multiple=True, metavar="ADDRESS", help="[interface=]address/length[,gateway[,dns]]"
 )
-@click.option("--invite", metavar="FILE", help="What `manager invite` printed; - asks for it.")
+@click.option(
+    "--invite",
+    metavar="FILE",
+    help="What `manager invite` printed; - asks for it. It lets in one board within an hour, unless it was made with"
+    " more: for --rack 8, `manager invite --uses 8 --lasts 7d`.",
+)
 @click.option("--role", type=click.Choice(["member", "manager", "both"]), help="What the board is in its mesh.")
 @click.option("--restore", is_flag=True, help="Bring an identity back: its 24 words are asked for.")
 @click.option(
@@ -70,6 +78,8 @@ class Silent:
 def flash(device: Path, image: Path | None, *, boot_files: bool, **asked: Any) -> None:
     """Write the card image to DEVICE and personalise it. Everything on DEVICE is lost.
 
+    Asked wrongly, it ends with 2; what fails, with 1. Whatever can be wrong is found before a card is touched.
+
     \b
     Examples (lsblk lists the disks; a plain file that is big enough is a card too):
       sudo image/flash /dev/sdX --name attic --time-zone Europe/Berlin
@@ -82,9 +92,13 @@ def flash(device: Path, image: Path | None, *, boot_files: bool, **asked: Any) -
     wish = Wish(
         device, image or find_image(Path("dist")), asked["count"], asked["yes"], asked["any_disk"], asked["mounted"]
     )
+    _check_asked(boot_files=boot_files, **asked)
+    writing.check_image(wish.image, read_recipe().disk.id)
     if boot_files:
         _refresh(run, wish)
     else:
+        if not wish.rack:  # whose first card need not be in yet
+            _look(wish)
         _make_cards(run, wish, _ask_personal(**asked))
 
 
@@ -96,21 +110,36 @@ def find_image(dist: Path) -> Path:
     return found[0]
 
 
+def _check_asked(*, boot_files: bool, **asked: Any) -> None:
+    """UsageError for options that are empty, or that do not go together."""
+    names = {name: f"--{name.replace('_', '-')}" for name in asked} | SPOKEN
+    given = {name for name, value in asked.items() if value not in (None, (), False)}
+    if empty := sorted(name for name in given if asked[name] == ""):
+        raise click.UsageError(f"{names[empty[0]]} is empty (leave it out, or say what it is)")
+    if boot_files and (personal := sorted(given - {"yes", "any_disk", "mounted"})):
+        raise click.UsageError(f"--boot-files leaves the settings as they are, so it goes without {names[personal[0]]}")
+    if "country" in given and "wifi" not in given:
+        raise click.UsageError(f"--country '{asked['country']}' is of a Wi-Fi: name it too (--wifi SSID)")
+    if "count" not in given:
+        return
+    if "name" not in given:
+        raise click.UsageError("--rack numbers its boards by a name: say which (--name sky makes sky-1, sky-2, …)")
+    if wrong := sorted(given & {"addresses", "restore", "role"}):
+        raise click.UsageError(f"{names[wrong[0]]} differs from card to card, so --rack goes without it")
+
+
 def _ask_personal(
     name: str | None, keys: tuple[Path, ...], time_zone: str | None, wifi: str | None, country: str | None,
-    addresses: tuple[str, ...], invite: str | None, role: str | None, count: int | None, *, no_ssh_key: bool,
-    restore: bool, **_: object,
+    addresses: tuple[str, ...], invite: str | None, role: str | None, *, no_ssh_key: bool, restore: bool, **_: object,
 ) -> Personal:  # fmt: skip
     """Of the options, and of what has to be asked for."""
-    if count and (addresses or restore or role or not name):
-        raise FlashError("a rack wants --name, and no --address, --restore or --role, which differ from card to card")
     if not keys and not no_ssh_key and sys.stdin.isatty():
         keys = asking.offer_keys(asking.home() / ".ssh")
     return Personal(
         name=name,
         ssh_keys=asking.read_keys(keys),
         time_zone=time_zone,
-        wifi=Wifi(wifi, asking.ask_secret(f"password of '{wifi}'") or None, country) if wifi else None,
+        wifi=Wifi(wifi, asking.ask_password(wifi) or None, country) if wifi else None,
         addresses=tuple(read_address(text) for text in addresses),
         invite=asking.read_invite(invite) if invite else None,
         role=role,
@@ -127,7 +156,7 @@ def _make_cards(run: Runner, wish: Wish, personal: Personal) -> None:
     if personal.identity:
         click.echo(f"  the words bring back node {checking.node_id(run, personal.identity)}")
     if not personal.ssh_keys:
-        click.echo("  no SSH key was given: the board pins the first one that logs in after a press of its button")
+        click.echo("  no SSH key: the board takes the first that logs in after a press of its button")
     bmap = read_bmap(wish.image, read_recipe().disk) or whole(writing.unpacked_size(wish.image))
     for number, card in enumerate(cards, 1):
         if wish.rack:
@@ -136,6 +165,8 @@ def _make_cards(run: Runner, wish: Wish, personal: Personal) -> None:
             _make_card(run, wish, bmap, render(template, card))
         whose = f" of '{card.name}'" if card.name else ""
         click.echo(f"  done: the card{whose} may be taken out")
+        if card.name and card.ssh_keys:
+            click.echo(f"  when its board is up: ssh viscript@{card.name}.local")
 
 
 def _make_rack_card(run: Runner, wish: Wish, bmap: Bmap, settings: str, which: str) -> None:
@@ -155,16 +186,26 @@ def _cards(run: Runner, wish: Wish, personal: Personal) -> list[Personal]:
     if not wish.rack:
         return [personal]
     if personal.invite:
+        click.echo(
+            f"  all {wish.rack} cards carry this invitation: it must be for {wish.rack} boards, and hold until the"
+        )
+        click.echo(f"  last is up, or boards show fault 7 (manager invite --uses {wish.rack} --lasts 7d)")
         return rack.numbered(personal, wish.rack)
     click.echo(f"  no invitation was given: '{personal.name}-1' will be the manager, and the others join it")
     return rack.make_rack(run, personal, wish.rack)
 
 
+def _look(wish: Wish) -> disks.Disk:
+    """FlashError unless it may be overwritten."""
+    disk = disks.look(wish.device)
+    need_bytes = read_recipe().disk.data_lba * SECTOR + DATA_BYTES
+    disks.check(disk, need_bytes, any_disk=wish.any_disk, mounted=wish.mounted)
+    return disk
+
+
 def _make_card(run: Runner, wish: Wish, bmap: Bmap, settings: str) -> None:
     """Written, read back, personalised."""
-    disk = disks.look(wish.device)
-    layout = read_recipe().disk
-    disks.check(disk, layout.data_lba * SECTOR + DATA_BYTES, any_disk=wish.any_disk, mounted=wish.mounted)
+    disk, layout = _look(wish), read_recipe().disk
     if not wish.yes:
         asking.confirm(disk, "overwrite everything on it?")
     with writing.open_disk(wish.device, shared=wish.mounted) as fd:

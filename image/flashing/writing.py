@@ -15,10 +15,25 @@ from typing import IO
 
 from image.errors import FlashError
 from image.flashing.bmap import BLOCK, CHUNK, NO_SUM, Bmap, Range
+from image.flashing.boot_partition import MBR_ID
+from image.recipe import SECTOR
 
 BLKFLSBUF = 0x1261  # <linux/fs.h>: write and forget the cached blocks of a disk
 Progress = Callable[[int], None]
 """Is told how many bytes more were done."""
+
+
+def check_image(image: Path, disk_id: int) -> None:
+    """FlashError unless the file begins as a card image of ours does: the rest is told by its block map."""
+    if not image.is_file():
+        raise FlashError(f"there is no image '{image}' (build it: sudo image/build; or name another: --image FILE)")
+    try:
+        with _open_image(image) as source:
+            head = source.read(SECTOR)
+    except OSError as error:
+        raise FlashError(f"cannot read the image '{image}': {error.strerror}") from None
+    if head[MBR_ID] != disk_id.to_bytes(4, "little"):
+        raise FlashError(f"'{image}' is no card image of Skywire Board (the .img or .img.xz in dist/ is one)")
 
 
 @contextmanager

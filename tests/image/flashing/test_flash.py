@@ -1,9 +1,13 @@
 """`image/flash` as a person runs it, on plain files and on loop devices."""
 
 import os
+import pty
+import select
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +29,30 @@ def flash(*words: str | Path, said: str = "", code: int = 0) -> str:
     done = subprocess.run(command, input=said, capture_output=True, text=True, check=False, env=env, timeout=100)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def at_terminal(*words: str | Path, typed: dict[str, str], code: int = 0) -> str:
+    """What a terminal of 80 columns showed; `typed`: what is shown → what the person answers."""
+    person, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    command = [sys.executable, "-m", "image.flashing", *map(str, words)]
+    env, end = os.environ | {"PYTHONPATH": str(HERE.parent)}, time.monotonic() + 100
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=env) as flashing:
+        os.close(terminal)
+        told, answers = "", dict(typed)
+        while select.select([person], [], [], max(0.0, end - time.monotonic()))[0]:
+            try:
+                told += os.read(person, 4096).decode(errors="replace")
+            except OSError:  # its last user has gone
+                break
+            for asked in [asked for asked in answers if asked in told]:
+                os.write(person, f"{answers.pop(asked)}\n".encode())
+        else:
+            flashing.kill()
+        os.close(person)
+        assert flashing.wait(10) == code, told
+    assert not answers, told
+    return told.replace("\r\n", "\n")
 
 
 def settings(card: Path, recipe: Recipe) -> object:
@@ -65,15 +93,22 @@ def test_a_card_is_written_and_personalised(image: Path, recipe: Recipe, card: P
 @pytest.mark.parametrize(
     ("words", "said", "why"),
     [
-        (["--name", "at_tic", "--yes"], "", "the board would refuse this: skywire.yaml:"),
+        (["--name", "at_tic", "--yes"], "", "the board would refuse this: key 'name': must be"),
         (["--time-zone", "Mars/Base", "--yes"], "", "key 'time_zone'"),
         (["--name", "attic"], "n\n", "nothing was written to"),
-        (["--wifi", "x"], "", "standard input ended where password of 'x' should be"),
-        (["--ssh-key", "nosuch.pub"], "", "cannot read key 'nosuch.pub'"),
+        (["--wifi", "x"], "", "standard input ended where the password of 'x'"),
+        (["--ssh-key", "nosuch.pub"], "", "cannot read the key 'nosuch.pub'"),
         (["--restore", "--yes"], "abandon ability\n\n", "must be 24 words, not 2"),
-        (["--rack", "3", "--yes"], "", "a rack wants --name"),
         (["--boot-files", "--yes"], "", "is no Skywire Board card"),
-        (["--image", "nosuch.img", "--yes"], "", "nosuch.img"),
+        (["--image", "nosuch.img", "--yes"], "", "there is no image 'nosuch.img' (build it"),
+        (["--image", "image", "--yes"], "", "there is no image 'image'"),
+        (["--image", "README.md", "--yes"], "", "'README.md' is no card image of Skywire Board"),
+        (["--image", "/dev/null", "--yes"], "", "there is no image '/dev/null'"),
+        (["--ssh-key", "README.md", "--yes"], "", "'README.md' is too long for a file with a key"),
+        (["--ssh-key", "image/flash", "--yes"], "", "'image/flash' is no public key: expected a line such as"),
+        (["--ssh-key", "/dev/null", "--yes"], "", "'/dev/null' is no public key"),
+        (["--invite", "image/flash", "--yes"], "", "'image/flash' is no invitation: expected the one line"),
+        (["--invite", "-", "--yes"], "\n", "what was given is no invitation"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_is_written(
@@ -81,6 +116,58 @@ def test_what_is_wrong_is_found_before_anything_is_written(
 ) -> None:
     assert why in flash(card, "--image", image, *words, said=said, code=1)
     assert untouched(card)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--rack", "3"], "--rack numbers its boards by a name"),
+        (["--rack", "3", "--name", "sky", "--role", "member"], "--role differs from card to card"),
+        (["--rack", "3", "--name", "sky", "--address", "192.0.2.5/24"], "--address differs from card to card"),
+        (["--country", "DE"], "--country 'DE' is of a Wi-Fi: name it too (--wifi SSID)"),
+        (["--name", ""], "--name is empty"),
+        (["--wifi", ""], "--wifi is empty"),
+        (
+            ["--boot-files", "--name", "attic"],
+            "--boot-files leaves the settings as they are, so it goes without --name",
+        ),
+        (["--boot-files", "--ssh-key", "x.pub"], "goes without --ssh-key"),
+        (["--frobnicate"], "No such option"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_2(image: Path, card: Path, words: list[str], why: str) -> None:
+    assert why in " ".join(flash(card, "--image", image, "--yes", *words, code=2).split())
+    assert untouched(card)
+
+
+def test_a_card_is_looked_at_before_anything_is_asked(image: Path, tmp_path: Path) -> None:
+    told = flash(tmp_path / "none", "--image", image, "--wifi", "x", "--restore", code=1)
+    assert told.startswith("error: cannot look at ")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_that_windows_saved_are_read(
+    image: Path, recipe: Recipe, card: Path, tmp_path: Path, encoding: str
+) -> None:
+    """An invitation may have its note, and the code for a camera, around it."""
+    key, invite = tmp_path / "key.pub", tmp_path / "invite"
+    key.write_bytes(f"{KEY}\r\n".encode(encoding))
+    invite.write_bytes(f"for 1 nodes, 1h from now; it joins at 192.0.2.1:7997\r\n▀█\r\n{INVITE}\r\n".encode(encoding))
+    told = flash(card, "--image", image, "--name", "attic", "--ssh-key", key, "--invite", invite, "--yes")
+    assert "when its board is up: ssh viscript@attic.local" in told
+    assert settings(card, recipe) == {"name": "attic", "invite": INVITE, "ssh_keys": [KEY]}
+
+
+def test_an_empty_password_at_a_terminal_is_an_open_network(image: Path, recipe: Recipe, card: Path) -> None:
+    told = at_terminal(card, "--image", image, "--no-ssh-key", "--wifi", "cafe", "--yes", typed={"password of": ""})
+    assert "'cafe' is taken for an open network" in told
+    assert settings(card, recipe) == {"wifi": {"ssid": "cafe"}}
+    told = at_terminal(
+        card, "--image", image, "--no-ssh-key", "--wifi", "cafe", "--yes", typed={"password of": "correct horse"}
+    )
+    assert "correct horse" not in told
+    assert "open network" not in told.partition("\n")[2]
+    assert settings(card, recipe) == {"wifi": {"ssid": "cafe", "password": "correct horse"}}
 
 
 def test_a_card_that_is_too_small_is_refused(image: Path, tmp_path: Path) -> None:
@@ -95,7 +182,8 @@ def test_a_rack_of_cards(image: Path, recipe: Recipe, card: Path, tmp_path: Path
     invite = tmp_path / "invite"
     invite.write_text(INVITE)
     told = flash(card, "--image", image, "--name", "sky", "--rack", "2", "--invite", invite, "--yes", said="\n\n")
-    assert "card 1 of 2, 'sky-1'" in told
+    assert "this invitation: it must be for 2 boards" in told
+    assert "manager invite --uses 2 --lasts 7d" in told.partition("card 1 of 2, 'sky-1'")[0]
     assert "done: the card of 'sky-1'" in told
     assert settings(card, recipe) == {"name": "sky-2", "invite": INVITE}
 
