@@ -101,7 +101,9 @@ PROGRAMS: dict[Pattern, Program] = {
         winks(3, 900), "lit, 3 winks every 1.7 s", "installs an update, or tries it out; leave it on"
     ),
     Pattern.ROLLED_BACK: Program(
-        quick(4, 1450), "4 quick flashes every 2.5 s", "an update failed; the system before it runs"
+        quick(4, 1450),
+        "4 quick flashes every 2.5 s",
+        "an update failed, the system before it runs; `update status --seen` ends it",
     ),
     Pattern.IDENTIFY: Program(even(150), "fast blinking for 10 s", "a short press: this is the board you look for"),
     Pattern.POWER_OR_HEAT: Program(

@@ -17,6 +17,7 @@ from skywire_board.update.words import (
     AskStatus,
     Install,
     Installed,
+    MarkSeen,
     Reboot,
     Rebooting,
     Refused,
@@ -55,9 +56,9 @@ def install(asked: Install, upload: BinaryIO | None = None, path: str = SOCKET) 
     raise UpdateAwayError("the update door hung up before the installation was done (see: update status)")
 
 
-def status(path: str = SOCKET) -> Status:
-    """What runs, what waits, what happened last."""
-    for answer in _ask(AskStatus(), path):
+def status(path: str = SOCKET, *, seen: bool = False) -> Status:
+    """What runs, what waits, what happened last. `seen`: what was rolled back is known, and shows no more."""
+    for answer in _ask(MarkSeen() if seen else AskStatus(), path):
         if isinstance(answer, Status):
             return answer
     raise UpdateAwayError("the update door gave no status")

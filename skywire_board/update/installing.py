@@ -18,6 +18,7 @@ import msgspec
 from skywire_board.api_words import SOCKET as BOARD_SOCKET
 from skywire_board.bootstate.codec import other
 from skywire_board.errors import UpdateError
+from skywire_board.logins import without_login
 from skywire_board.update.model import BootNote, Bundle, Last, Trial
 from skywire_board.update.notes import Notes
 from skywire_board.update.rauc import Rauc
@@ -81,7 +82,9 @@ async def _write(source: str, trial: Trial, notes: Notes, rauc: Rauc, tell: Tell
         await rauc.install(source, tell)
     except UpdateError as error:
         notes.write_trial(None)
-        notes.write_last(Last(f"version {trial.version} was not installed: {error}", "", time.time()))
+        notes.write_last(
+            Last(f"version {trial.version} was not installed: {without_login(str(error))}", "", time.time())
+        )
         raise
     notes.write_last(Last(f"version {trial.version} waits in slot {trial.slot} for a reboot", "", time.time()))
     return Installed(trial.version, trial.slot)

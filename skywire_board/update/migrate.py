@@ -98,7 +98,10 @@ def _go_forward(data: Path, migration: Migration) -> None:
         if os.path.lexists(data / path):
             _copy(data / path, stage / path)
     stage.mkdir(exist_ok=True)
-    migration.run(stage)
+    try:
+        migration.run(stage)
+    except Exception as error:  # whatever it met in data of an earlier version is a reason to go back
+        raise UpdateError(f"the step to version {migration.to} failed: {error!r}") from error
     shutil.rmtree(kept, ignore_errors=True)
     write_whole(kept / PATHS, msgspec.json.encode(migration.touches))
     os.sync()  # the copies, before the journal says that they are right

@@ -1,7 +1,8 @@
 """The door to RAUC: its service over D-Bus, by its own program and systemd's. Takes no decisions.
 
 `rauc.service` holds the powers that writing a slot takes, and runs only while this door has it open: whoever ends the
-unit ends the installation, and the slot that was being written is bad already.
+unit ends the installation, and the slot that was being written is bad already. RAUC logs addresses, so a login goes
+to it as a header.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 from skywire_board.errors import UpdateError
+from skywire_board.logins import split_login
 from skywire_board.update.model import Bundle
 
 UNIT = "rauc.service"
@@ -42,14 +44,17 @@ class Rauc:
 
     async def inspect(self, source: str) -> Bundle:
         """What a bundle says of itself, if its signature is right; UpdateError with RAUC's own reason."""
-        words = (self._busctl, "--json=short", "--timeout=120", "call", *PEER, "InspectBundle", "sa{sv}", source, "0")
-        said = await self._call(INSPECT_WITHIN_S, *words)
+        bare, header = split_login(source)
+        options = ("1", "http-headers", "as", "1", header) if header else ("0",)
+        words = (self._busctl, "--json=short", "--timeout=120", "call", *PEER, "InspectBundle", "sa{sv}", bare)
+        said = await self._call(INSPECT_WITHIN_S, *words, *options)
         return read_bundle(said)
 
     async def install(self, source: str, tell: Callable[[int, str], None]) -> None:
         """Writes the other slot and makes it the first; `tell` hears of percents. UpdateError with RAUC's reason."""
+        bare, header = split_login(source)
         process = await asyncio.create_subprocess_exec(
-            self._rauc, "install", source,
+            self._rauc, "install", *([f"--http-header={header}"] if header else []), bare,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         assert process.stdout is not None

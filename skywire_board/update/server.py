@@ -16,14 +16,17 @@ from typing import Any
 import msgspec
 
 from skywire_board.errors import UpdateError
+from skywire_board.logins import without_login
 from skywire_board.update.installing import Upload, forget, install
 from skywire_board.update.notes import Notes
 from skywire_board.update.rauc import Rauc
+from skywire_board.update.trial import mark_seen
 from skywire_board.update.words import (
     FOLLOWS,
     MAX_LINE,
     AskStatus,
     Install,
+    MarkSeen,
     Progress,
     Reboot,
     Rebooting,
@@ -88,6 +91,8 @@ class Door:
         match asked:
             case AskStatus():
                 writer.write(line(self.status()))
+            case MarkSeen():
+                writer.write(line(self.see()))
             case Reboot():
                 writer.write(line(Rebooting()))
                 await writer.drain()
@@ -106,17 +111,19 @@ class Door:
             writer.write(line(self._installing))
 
         upload = Upload(reader, asked.size) if asked.source == FOLLOWS else None
+        source = without_login(asked.source)
         work = asyncio.ensure_future(install(asked, upload, self._notes, self._rauc, tell))
         gone = asyncio.ensure_future(_hung_up(reader, upload))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                log.warning("the installation of '%s' is stopped: who asked for it hung up", asked.source)
+                log.warning("the installation of '%s' is stopped: who asked for it hung up", source)
                 work.cancel()
             writer.write(line(await work))
         except UpdateError as error:
-            log.warning("'%s' is not installed: %s", asked.source, error)
-            writer.write(line(Refused(str(error))))
+            text = without_login(str(error))
+            log.warning("'%s' is not installed: %s", source, text)
+            writer.write(line(Refused(text)))
         except asyncio.CancelledError:
             forget(self._notes)
             if not work.cancelled():
@@ -124,6 +131,14 @@ class Door:
         finally:
             gone.cancel()
             self._installing = None
+
+    def see(self) -> Status | Refused:
+        """Somebody knows of what was rolled back."""
+        try:
+            mark_seen(self._notes)
+        except UpdateError as error:
+            return Refused(str(error))
+        return self.status()
 
     def status(self) -> Status:
         """What runs, what waits, what happened last."""

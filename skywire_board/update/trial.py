@@ -110,6 +110,18 @@ def fail_trial(notes: Notes, places: Places, why: str) -> str:
     return text
 
 
+def mark_seen(notes: Notes) -> None:
+    """What was rolled back shows no more; the last word about it stays. UpdateError when that cannot be kept."""
+    last, note = notes.last(), notes.boot()
+    try:
+        if last.rolled_back:
+            notes.write_last(msgspec.structs.replace(last, rolled_back=""))
+        if note is not None and note.rolled_back:
+            notes.write_boot(msgspec.structs.replace(note, rolled_back=""))
+    except OSError as error:
+        raise UpdateError(f"cannot note it on the data partition: {error.strerror} (see: status)") from error
+
+
 def _is_untried(places: Places, slot: str) -> bool:
     state = read_state(places.card).state
     return state is not None and is_untried(state, slot)

@@ -9,6 +9,7 @@
 {"do":"status"}
 {"is":"status","version":"…","slot":"A","other":"B","trial":false,"installed":"…","rolled_back":"","running":false,…}
 
+{"do":"seen"}                                          somebody knows of what was rolled back; answered by the status
 {"do":"reboot"}
 {"is":"rebooting"}
 
@@ -44,11 +45,15 @@ class AskStatus(_Request, frozen=True, tag="status"):
     """What runs, what is installed, what happened last."""
 
 
+class MarkSeen(_Request, frozen=True, tag="seen"):
+    """What was rolled back is known to its owner: the light ends, the last word stays. Answered as `AskStatus`."""
+
+
 class Reboot(_Request, frozen=True, tag="reboot"):
     """Restart the board in order, into what is installed."""
 
 
-Request = Install | AskStatus | Reboot
+Request = Install | AskStatus | MarkSeen | Reboot
 
 
 class _Answer(msgspec.Struct, frozen=True, tag_field="is"):

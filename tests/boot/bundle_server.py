@@ -1,5 +1,6 @@
 """Serves one file by HTTP with ranges and lasting connections, as RAUC streams it, and counts what was fetched."""
 
+import base64
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,16 +9,34 @@ from types import TracebackType
 from typing import Self
 
 
-class BundleServer:
-    """On loopback, which an emulated board sees as 10.0.2.2. `cut_after` bytes every answer ends early, for good."""
+class _Guarded(BaseHTTPRequestHandler):
+    """Answers none but `wanted`, a name:password, if there is one."""
 
-    def __init__(self, file: Path, cut_after: int | None = None) -> None:
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    wanted = ""
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        header = f"Basic {base64.b64encode(self.wanted.encode()).decode()}"
+        if self.wanted and self.headers.get("Authorization") != header:
+            self.send_error(401)
+            return False
+        return True
+
+
+class BundleServer:
+    """On loopback, which an emulated board sees as 10.0.2.2. `cut_after` bytes every answer ends early, for good.
+    `login` is the `name:password` without which nothing is served; `url` has it.
+    """
+
+    def __init__(self, file: Path, cut_after: int | None = None, login: str = "") -> None:
         self.fetched = self.requests = 0
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = 60
+        class Handler(_Guarded):
+            wanted = login
 
             def do_HEAD(self) -> None:
                 self._head(0, file.stat().st_size)
@@ -50,7 +69,7 @@ class BundleServer:
                 """Nothing: the counts tell."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://10.0.2.2:{self._server.server_port}/board.raucb"
+        self.url = f"http://{login}{'@' if login else ''}10.0.2.2:{self._server.server_port}/board.raucb"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

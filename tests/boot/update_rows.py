@@ -32,6 +32,8 @@ ROOT_HASH = b"sky.hash="
 """In the script of a slot, which no two slots have in common."""
 
 FETCHED_AT_LEAST = 3 << 20
+SEEN_DEADLINE_S = 60
+PASSWORD = "hush4711pw"
 NO_VISCRIPT = "systemd.mask=viscript.service"
 NO_INIT = "rdinit=/nothing"
 """The kernel panics at once, three times: the boot loader alone takes the other slot."""
@@ -116,6 +118,21 @@ def update_is_taken_back(board: Board, table: Table, bundle: Path) -> None:
     board.wait_ssh(BOOT_DEADLINE_S)
     told = board.ssh("update status").stdout
     table.add("and says so in the shell", told, "rolled back" in told and BROKEN in told)
+    _seen(board, table)
+
+
+def _seen(board: Board, table: Table) -> None:
+    """A person who knows ends the light; what happened is still told."""
+    light = {"before": json.loads(board.ssh("board --json").stdout)["pattern"]}
+    board.ssh("update status --seen")
+    end = time.monotonic() + SEEN_DEADLINE_S
+    while (now := json.loads(board.ssh("board --json").stdout)["pattern"]) == light["before"]:
+        if time.monotonic() > end:
+            break
+        time.sleep(1)
+    told = board.ssh("update status").stdout
+    ok = light["before"] == "rolled_back" and now != "rolled_back" and f"last: version {BROKEN}" in told
+    table.add("update status --seen ends the light, not the story", f"{light['before']} -> {now}; {told}", ok)
 
 
 def update_from_files(board: Board, table: Table, bundle: Path) -> None:
@@ -152,11 +169,27 @@ def refused(board: Board, table: Table, bundle: Path, scratch: Path) -> None:
             done = board.ssh(f"update {server.url}", deadline_s=INSTALL_DEADLINE_S, check=False)
         ok = done.returncode == 1 and words in done.stderr
         table.add(f"{path.stem} bundle is refused", done.stderr.strip(), ok)
+    _with_login(board, table, stranger)
     with BundleServer(bundle, cut_after=FETCHED_AT_LEAST // 2) as server:
         done = board.ssh(f"update {server.url}", deadline_s=INSTALL_DEADLINE_S, check=False)
     table.add("a network that goes away is told", done.stderr.strip(), done.returncode == 1)
     after = board.ssh("sudo /usr/lib/skywire/bin/boot-backend show", user="admin").stdout
     table.add("what runs is still first", f"{state.strip()} -> {after.strip()}", after[:9] == state[:9])
+
+
+def _with_login(board: Board, table: Table, stranger: Path) -> None:
+    """The bundle is read with them, so that it is seen who signed it; RAUC's own log does not tell them either."""
+    with BundleServer(stranger, login=f"bob:{PASSWORD}") as server:
+        done = board.ssh(f"update {server.url}", deadline_s=INSTALL_DEADLINE_S, check=False)
+        wrong = server.url.replace("bob", "eve")
+        other = board.ssh(f"update {wrong}", deadline_s=INSTALL_DEADLINE_S, check=False)
+    logged = board.ssh("sudo journalctl -b | grep -cf - || true", user="admin", stdin=f"{PASSWORD}\n").stdout
+    kept = board.ssh("sudo cat /data/update/last.json", user="admin").stdout
+    seen = f"{done.stderr.strip()}; another's: {other.stderr.strip()}; lines of the log: {logged.strip()}; {kept}"
+    read = "signature verification failed" in done.stderr and "not updated" in other.stderr
+    read = read and "signature" not in other.stderr
+    told = logged.strip() != "0" or PASSWORD in kept + done.stderr + other.stderr
+    table.add("an address with name and password: used, and not logged", seen, read and not told)
 
 
 def corrupted_slot(board: Board, table: Table) -> None:

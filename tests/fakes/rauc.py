@@ -22,7 +22,8 @@ echo "$1" >>"$0.log"
 BUSCTL = """#!/bin/sh
 # InspectBundle sa{sv} SOURCE 0: a bundle is a file that begins with "hsqs-signed VERSION COMPATIBLE"
 for source; do case $source in /*) break ;; esac; done
-for word; do case $word in /data/*|/tmp/*) source=$word ;; esac; done
+for word; do case $word in /data/*|/tmp/*) source=$word ;; http*://*) source=/${word#*://*/} ;; esac; done
+printf '%s\n' "$@" >>"$0.log"
 read -r signed version compatible rest <"$source"
 if [ "$signed" != hsqs-signed ]; then echo "Call failed: signature verification failed: wrong key" >&2; exit 1; fi
 cat <<END
@@ -32,7 +33,9 @@ cat <<END
 END
 """
 RAUC = """#!/bin/sh
-read -r signed version compatible how <"$2"
+for word; do case $word in http*://*) source=/${word#*://*/} ;; *) source=$word ;; esac; done
+printf '%s\n' "$@" >>"$0.log"
+read -r signed version compatible how <"$source"
 echo "installing"; echo "  0% Installing"; echo " 40% Copying image to system.1"
 case $how in
   slow) exec sleep 60 ;;

@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import base64
 import errno
 import io
 import socket
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from skywire_board.bootstate.codec import BootState
 from skywire_board.errors import UpdateError
 from skywire_board.update import client
 from skywire_board.update.installing import check
@@ -20,8 +23,9 @@ from skywire_board.update.model import BootNote, Bundle, Last, Trial
 from skywire_board.update.notes import Notes
 from skywire_board.update.rauc import read_bundle
 from skywire_board.update.server import Door
+from skywire_board.update.settle import Seen, settle
 from skywire_board.update.words import FOLLOWS, Install, Installed, Progress
-from tests.fakes.rauc import DIGEST, put_notes, put_rauc
+from tests.fakes.rauc import DIGEST, NOTE, put_notes, put_rauc
 
 
 @pytest.fixture
@@ -162,6 +166,56 @@ def test_one_installation_at_a_time_and_who_hangs_up_stops_it(door: str, notes: 
     until(lambda: notes.last().text == "the installation of version 0.3.0+b was stopped")
     assert notes.trial() is None
     assert (tmp_path / "systemctl.log").read_text().split()[-1] == "stop"
+
+
+def test_a_login_in_an_address_is_told_to_rauc_alone(
+    door: str, notes: Notes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a header, since RAUC logs addresses; nothing of it is logged, kept or answered here."""
+    path = bundle(tmp_path, "hsqs-signed 0.3.0+b skywire-board-arm64 torn")
+    source = f"https://bob:hush%404711@host.example:8443{path}"
+    with pytest.raises(client.UpdateRefusedError, match="Failed updating"):
+        list(client.install(Install(source), path=door))
+    assert f"'https://host.example:8443{path}' is not installed" in caplog.text
+    bundle(tmp_path, "hsqs-signed 0.3.0+b skywire-board-arm64")
+    assert list(client.install(Install(source), path=door))[-1] == Installed("0.3.0+b", "B")
+    with pytest.raises(client.UpdateRefusedError, match=r"'ftp://host/x' is no address"):
+        list(client.install(Install("ftp://bob:hush@host/x"), path=door))
+    header = "Authorization: Basic " + base64.b64encode(b"bob:hush@4711").decode()
+    for name, word in (("busctl", header), ("rauc", f"--http-header={header}")):
+        words = (tmp_path / f"{name}.log").read_text().splitlines()
+        assert words.count(word) == 2
+        assert words.count(f"https://host.example:8443{path}") == 2
+        assert "hush" not in "".join(words)
+    kept = "".join(file.read_text() for file in notes.folder.iterdir())
+    assert "0.3.0+b" in kept
+    assert "hush" not in caplog.text + kept
+
+
+def test_what_was_rolled_back_ends_when_somebody_knows(door: str, notes: Notes) -> None:
+    """Its last word stays, and no later boot brings the light back."""
+    story = "version 0.3.0+b in slot B was taken back: the mesh was not reached"
+    notes.write_last(Last(story, story, 1.0))
+    notes.write_boot(msgspec.structs.replace(NOTE, rolled_back=story))
+    assert client.status(door).rolled_back == story
+    assert client.status(door).rolled_back == story, "to ask changes nothing"
+    seen = client.status(door, seen=True)
+    assert (seen.rolled_back, seen.last, seen.last_at) == ("", story, 1.0)
+    assert client.status(door) == seen
+    note = notes.boot()
+    assert note is not None
+    assert note.rolled_back == ""
+    again = settle(Seen("A", "", "0.2.0+a", BootState(), notes.trial(), notes.last()), 2.0)
+    assert (again.note.rolled_back, again.last) == ("", notes.last())
+
+
+def test_what_cannot_be_kept_is_not_seen(door: str, notes: Notes) -> None:
+    notes.write_last(Last("gone", "gone", 1.0))
+    (notes.folder / ".last.json.new").mkdir()
+    (notes.folder / ".last.json.new/x").touch()
+    with pytest.raises(client.UpdateRefusedError, match="cannot note it on the data partition"):
+        client.status(door, seen=True)
+    assert client.status(door).rolled_back == NOTE.rolled_back
 
 
 def test_restarting_is_left_to_systemd(door: str, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ FROM_ELSEWHERE = "from elsewhere: ssh viscript@board update - <board.raucb"
 
 USAGE = (
     "update takes a file of this board, an address, 'node:NAME' of a manager, '-' for a bundle on standard input, "
-    "'status' or 'reboot', or --all and what all boards shall take: "
+    "'status' ('status --seen': what was rolled back is known, its light may end) or 'reboot', "
+    "or --all and what all boards shall take: "
     f"'update http://10.0.0.2/board.raucb'; {FROM_ELSEWHERE}"
 )
 
@@ -42,6 +43,8 @@ def talk(talk: Talk, words: list[str]) -> Answer:
     match words:
         case ["status"]:
             return _status()
+        case ["status", "--seen"]:
+            return _status(seen=True)
         case ["reboot"]:
             return _reboot("restarting")
         case ["status", "--all"]:
@@ -116,12 +119,12 @@ def _reboot(text: str) -> Answer:
     return Answer((text,), {"rebooting": True})
 
 
-def _status() -> Answer:
+def _status(*, seen: bool = False) -> Answer:
     from skywire_board.update import client  # noqa: PLC0415 (only when asked)
 
     with _translated():
-        seen = client.status()
-    return Answer(tuple(status_lines(seen)), seen)
+        told = client.status(seen=seen)
+    return Answer(tuple(status_lines(told)), told)
 
 
 def status_lines(seen: Status) -> Iterator[str]:
@@ -134,6 +137,7 @@ def status_lines(seen: Status) -> Iterator[str]:
         yield f"version {line(seen.installed)} waits in slot {line(seen.other)} (update reboot)"
     if seen.rolled_back:
         yield f"rolled back: {line(seen.rolled_back)}"
+        yield "the light says so until the next update, or: update status --seen"
     elif seen.last:
         yield f"last: {line(seen.last)} ({datetime.fromtimestamp(seen.last_at, UTC):%Y-%m-%d %H:%M} UTC)"
 
@@ -184,5 +188,5 @@ COMMAND = Command(
     "update http://10.0.0.2/skywire-board-arm64.raucb",
     talk=talk,
     words=(Word.PATH,),
-    flags=("--all", "--yes", "--no-reboot", "--older", "--percent", "--nodes"),
+    flags=("--all", "--yes", "--no-reboot", "--older", "--percent", "--nodes", "--seen"),
 )
