@@ -117,9 +117,10 @@ def test_a_cut_while_going_back_is_mended(
 
 def test_a_migration_that_fails_leaves_the_data_and_says_why(data: Path, tmp_path: Path) -> None:
     (data / "mesh/node/state.json").write_text('{"other": 1}')
-    with pytest.raises(KeyError):
-        migrate(data, (TWO,))
+    with pytest.raises(UpdateError, match="could not be migrated: the step to version 2 failed: KeyError"):
+        migrate_card(data, tmp_path / "damage", WRITABLE, (TWO,))
     assert (state(data), read_version(data)) == ('{"other": 1}', 1)
+    assert "the step to version 2 failed: KeyError('neighbours')" in (tmp_path / "damage").read_text()
     (data / "schema.json").write_text("{")
     with pytest.raises(UpdateError, match="does not tell the version"):
         migrate_card(data, tmp_path / "damage", WRITABLE)
