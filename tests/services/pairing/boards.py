@@ -30,7 +30,7 @@ from tests.laboratory.topology import parse_topology
 NETWORK = """
 description: boards that nobody has told anything, on one switch
 hosts: [{names}]
-switches: {{lan: {{subnet: 192.168.77.0/24, members: ["*"]}}}}
+switches: {{lan: {{subnet: {subnet}, members: ["*"]}}}}
 """
 AGAIN = 'while :; do "$@"; done'
 UNLESS_DONE = 'until "$@"; do :; done'
@@ -155,10 +155,22 @@ class Boards:
 
 
 @contextlib.contextmanager
-def run_boards(names: str, scratch: Path, **more: str) -> Iterator[Boards]:
-    """Each is its own network when they are handed out. `more`: lines of a board's manager.yaml."""
-    with run_lab(parse_topology(NETWORK.format(names=", ".join(names.split())), "boards"), scratch) as lab:
+def run_boards(
+    names: str,
+    scratch: Path,
+    *,
+    subnet: str = "192.168.77.0/24",
+    prepare: Callable[[Host], None] = lambda _: None,
+    **more: str,
+) -> Iterator[Boards]:
+    """Each is its own network when they are handed out. `prepare` has the host before its programs start; `more`: lines
+    of a board's manager.yaml.
+    """
+    network = NETWORK.format(names=", ".join(names.split()), subnet=subnet)
+    with run_lab(parse_topology(network, "boards"), scratch) as lab:
         boards = Boards(lab, more)
+        for host in lab.hosts:
+            prepare(host)
         for board in boards.all.values():
             board.start()
         for board in boards.all.values():
