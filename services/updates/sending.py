@@ -4,17 +4,22 @@ in chunks, each of which is in the object store when the next one goes.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import sys
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from services.manager.client import Line
 from services.updates.api_words import PutChunk, Took
 from services.updates.bundle import MAGIC
 from services.updates.errors import BundleError
 from services.updates.model import MAX_BUNDLE
+
+if TYPE_CHECKING:
+    from urllib.request import Request
 
 CHUNK = 64 << 10
 READ_WITHIN_S = 60.0
@@ -44,7 +49,7 @@ def _opened(source: str) -> Iterator[tuple[BinaryIO, int]]:
         if source.startswith(("http://", "https://")):
             from urllib.request import urlopen  # noqa: PLC0415 (only for a URL)
 
-            with urlopen(source, timeout=READ_WITHIN_S) as reply:  # noqa: S310 (of these two schemes)
+            with urlopen(_asked(source), timeout=READ_WITHIN_S) as reply:  # noqa: S310 (of these two schemes)
                 size = int(reply.headers.get("Content-Length") or 0)
                 _check_size(source, size)
                 yield reply, size
@@ -57,6 +62,25 @@ def _opened(source: str) -> Iterator[tuple[BinaryIO, int]]:
                 yield file, size
     except OSError as error:
         raise BundleError(f"'{source}' cannot be read: {error.strerror or error}") from None
+
+
+def _asked(address: str) -> Request:
+    """A name and password in the address go as HTTP's header: urllib would take them for a part of the host's name, and
+    ask the network's resolver for it. Raises BundleError.
+    """
+    from urllib.request import Request  # noqa: PLC0415 (only for a URL)
+
+    try:
+        parts = urllib.parse.urlsplit(address)
+        _ = parts.port  # which is where a wrong one is told
+    except ValueError as error:
+        raise BundleError(f"'{address}' is no address: {error}") from None
+    login, _, host = parts.netloc.rpartition("@")
+    request = Request(parts._replace(netloc=host).geturl())  # noqa: S310 (of these two schemes)
+    if login:
+        said = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {said}")
+    return request
 
 
 def _check_size(source: str, size: int) -> None:
