@@ -89,3 +89,8 @@ def test_mount_data_starts_set_up_only_when_it_has_something_to_tell(board: Thro
     assert not starts(), "told already"
     keys.write_text(f"{key}\n")
     assert starts(), "the note has to go"
+    (board.root / SUMS).unlink()
+    keys.rename(keys.with_name("authorized_keys.txt"))
+    assert starts()
+    told = (board.root / NOTES).read_text()
+    assert told == "authorized_keys.txt: is not read (call it authorized_keys, without .txt)\n"
