@@ -81,7 +81,7 @@ def flash(device: Path, image: Path | None, *, boot_files: bool, **asked: Any) -
     Asked wrongly, it ends with 2; what fails, with 1. Whatever can be wrong is found before a card is touched.
 
     \b
-    Examples (lsblk lists the disks; a plain file that is big enough is a card too):
+    Examples (lsblk lists the disks; a plain file can stand for a card):
       sudo image/flash /dev/sdX --name attic --time-zone Europe/Berlin
       sudo image/flash /dev/sdX --name attic --wifi "my net" --country DE
       sudo image/flash /dev/sdX --name sky --rack 8
@@ -90,7 +90,12 @@ def flash(device: Path, image: Path | None, *, boot_files: bool, **asked: Any) -
     run = Runner(Silent(), 0)
     install_tools(run, FLASH)
     wish = Wish(
-        device, image or find_image(Path("dist")), asked["count"], asked["yes"], asked["any_disk"], asked["mounted"]
+        device,
+        image or find_image(Path("dist"), HERE.parent / "dist"),
+        asked["count"],
+        asked["yes"],
+        asked["any_disk"],
+        asked["mounted"],
     )
     _check_asked(boot_files=boot_files, **asked)
     writing.check_image(wish.image, read_recipe().disk.id)
@@ -102,12 +107,12 @@ def flash(device: Path, image: Path | None, *, boot_files: bool, **asked: Any) -
         _make_cards(run, wish, _ask_personal(**asked))
 
 
-def find_image(dist: Path) -> Path:
-    """The image that the build left: unpacked, else packed."""
-    found = sorted(dist.glob("*.img")) or sorted(dist.glob("*.img.xz"))
-    if not found:
-        raise FlashError(f"no image in '{dist}' (run: sudo image/build, or name one: --image FILE)")
-    return found[0]
+def find_image(*places: Path) -> Path:
+    """The image that the build left in the first of the folders that has one: unpacked, else packed."""
+    for dist in places:
+        if found := sorted(dist.glob("*.img")) or sorted(dist.glob("*.img.xz")):
+            return found[0]
+    raise FlashError(f"no image in '{places[0]}' (run: sudo image/build, or name one: --image FILE)")
 
 
 def _check_asked(*, boot_files: bool, **asked: Any) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from image.errors import FlashError
 from image.flashing.checking import node_id
+from image.flashing.commands import find_image
 from image.recipe import HERE, SECTOR, Recipe
 from image.run import Runner
 from tests.image.flashing.conftest import OLD, check_fat, make_image, read_fat_file
@@ -138,6 +140,23 @@ def test_what_is_wrong_is_found_before_anything_is_written(
 def test_what_is_asked_wrongly_ends_with_2(image: Path, card: Path, words: list[str], why: str) -> None:
     assert why in " ".join(flash(card, "--image", image, "--yes", *words, code=2).split())
     assert untouched(card)
+
+
+def test_the_image_is_found_where_one_stands_or_beside_the_program(tmp_path: Path) -> None:
+    here, tree = tmp_path / "here", tmp_path / "tree"
+    for folder, name in ((here, "a.img.xz"), (tree, "b.img.xz"), (tree, "b.img")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert find_image(here, tree) == here / "a.img.xz"
+    assert find_image(tmp_path / "none", tree) == tree / "b.img"
+    with pytest.raises(FlashError, match=r"no image in '.*none' \(run: sudo image/build"):
+        find_image(tmp_path / "none")
+
+
+def test_the_help_says_what_an_invitation_must_be_in_80_columns() -> None:
+    told = flash("--help")
+    assert max(map(len, told.splitlines())) <= 80
+    assert "for --rack 8, `manager invite --uses 8 --lasts 7d`" in " ".join(told.split())
 
 
 def test_a_card_is_looked_at_before_anything_is_asked(image: Path, tmp_path: Path) -> None:
