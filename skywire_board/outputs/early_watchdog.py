@@ -5,7 +5,6 @@ watchdog was armed here: one that cannot be armed on this board, or bites at onc
 """
 
 import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,21 +21,22 @@ BITES_AFTER_S = 591
 1/65536 s, and the kernel feeds it each 8 s until the time is over; with any other rest it would have less.
 """
 
-DRIVER = re.compile(r"[a-z0-9_]{1,32}")
+DRIVERS = {"Broadcom BCM2835 Watchdog timer": "bcm2835_wdt", "i6300ESB timer": "i6300esb"}
+"""What the kernel calls a watchdog → its module, which `mount-data` loads: the Raspberry Pi's, and QEMU's card."""
 
 
 class EarlyWatchdog:
-    """`state`: the supervisor's folder. `link`: to the module of the watchdog's driver, in sysfs."""
+    """`state`: the supervisor's folder. `identity`: what the kernel calls the watchdog, in sysfs."""
 
-    def __init__(self, state: Path, link: Path = Path("/sys/class/watchdog/watchdog0/device/driver/module")) -> None:
-        self._note, self._link = state / NOTE, link
+    def __init__(self, state: Path, identity: Path = Path("/sys/class/watchdog/watchdog0/identity")) -> None:
+        self._note, self._identity = state / NOTE, identity
 
     def keep(self) -> None:
         """The next boot arms it. Nothing is written where the note is there already."""
         try:
-            driver = self._link.resolve(strict=True).name
+            driver = DRIVERS.get(self._identity.read_text().strip(), "")
             text = f"{driver} {BITES_AFTER_S}\n"
-            if DRIVER.fullmatch(driver) and not (self._note.is_file() and self._note.read_text() == text):
+            if driver and not (self._note.is_file() and self._note.read_text() == text):
                 write_whole(self._note, text.encode(), 0o644)
         except OSError as error:
             log.info("the next boot does not arm the watchdog by itself: %s", error)

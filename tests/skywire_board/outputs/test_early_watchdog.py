@@ -4,18 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from skywire_board.outputs.early_watchdog import BITES_AFTER_S, EarlyWatchdog
+from skywire_board.outputs.early_watchdog import BITES_AFTER_S, DRIVERS, EarlyWatchdog
 from skywire_board.outputs.fake_watchdog import FakeWatchdog
 from skywire_board.outputs.watchdog import Watchdog
 
 
 @pytest.fixture
 def sysfs(tmp_path: Path) -> Path:
-    """The link to a driver's module, as sysfs has it."""
-    (tmp_path / "module/bcm2835_wdt").mkdir(parents=True)
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "module/bcm2835_wdt")
-    return link
+    """What sysfs says of a Raspberry Pi's."""
+    (tmp_path / "identity").write_text("Broadcom BCM2835 Watchdog timer\n")
+    return tmp_path / "identity"
 
 
 def test_the_next_boot_is_told_once(tmp_path: Path, sysfs: Path) -> None:
@@ -32,13 +30,17 @@ def test_what_the_pis_driver_counts_is_all_but_16_s() -> None:
     assert (BITES_AFTER_S << 16) & 0xFFFFF == 15 << 16
 
 
-@pytest.mark.parametrize("driver", ["none", "a driver;reboot"])
-def test_no_driver_no_note(tmp_path: Path, driver: str) -> None:
-    if driver != "none":
-        (tmp_path / driver).mkdir()
-        (tmp_path / "link").symlink_to(tmp_path / driver)
-    EarlyWatchdog(tmp_path, tmp_path / "link").keep()
+@pytest.mark.parametrize("identity", ["", "Software Watchdog", None])
+def test_one_that_the_boot_does_not_know_gets_no_note(tmp_path: Path, identity: str | None) -> None:
+    if identity is not None:
+        (tmp_path / "identity").write_text(f"{identity}\n")
+    EarlyWatchdog(tmp_path, tmp_path / "identity").keep()
     assert not (tmp_path / "watchdog").exists()
+
+
+def test_the_boot_knows_the_same_drivers() -> None:
+    script = (Path(__file__).parents[3] / "image/initramfs/mount-data").read_text()
+    assert f"{' | '.join(sorted(DRIVERS.values()))}) ;;" in script
 
 
 def test_who_wants_none_has_none_any_more(tmp_path: Path, sysfs: Path) -> None:
