@@ -2,7 +2,7 @@
 
 `rauc.service` holds the powers that writing a slot takes, and runs only while this door has it open: whoever ends the
 unit ends the installation, and the slot that was being written is bad already. RAUC logs addresses, so a login goes
-to it as a header.
+to it as a header; of those it logs too, its unit keeps none (LogFilterPatterns).
 """
 
 import asyncio

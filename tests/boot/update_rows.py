@@ -5,6 +5,7 @@ The bundles are made from the image in seconds (`other_slot`): a root with anoth
 cannot start.
 """
 
+import base64
 import json
 import re
 import time
@@ -183,7 +184,8 @@ def _with_login(board: Board, table: Table, stranger: Path) -> None:
         done = board.ssh(f"update {server.url}", deadline_s=INSTALL_DEADLINE_S, check=False)
         wrong = server.url.replace("bob", "eve")
         other = board.ssh(f"update {wrong}", deadline_s=INSTALL_DEADLINE_S, check=False)
-    logged = board.ssh("sudo journalctl -b | grep -cf - || true", user="admin", stdin=f"{PASSWORD}\n").stdout
+    encoded = base64.b64encode(f"bob:{PASSWORD}".encode()).decode()
+    logged = board.ssh("sudo journalctl -b | grep -cf - || true", user="admin", stdin=f"{PASSWORD}\n{encoded}\n").stdout
     kept = board.ssh("sudo cat /data/update/last.json", user="admin").stdout
     seen = f"{done.stderr.strip()}; another's: {other.stderr.strip()}; lines of the log: {logged.strip()}; {kept}"
     read = "signature verification failed" in done.stderr and "not updated" in other.stderr

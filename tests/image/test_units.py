@@ -57,6 +57,20 @@ def application_units() -> dict[str, str]:
     return units
 
 
+LOGGED = (
+    "rauc-nbd-Message: 22:19:59.844: nbd server received configuration: {'url': <'http://10.0.2.2:1/board.raucb'>, "
+    "'info-headers': <@as []>, 'headers': <['Authorization: Basic Ym9iOmh1c2g0NzExcHc=']>}"
+)
+"""As RAUC 1.13 says it; the same with 'sending config request to nbd server'."""
+
+
+def test_rauc_s_log_keeps_no_login() -> None:
+    pattern = service_section("rauc.service")["LogFilterPatterns"]
+    assert pattern.startswith("~"), "what matches is not kept"
+    assert re.search(pattern[1:], LOGGED)
+    assert not re.search(pattern[1:], LOGGED.replace("'Authorization: Basic Ym9iOmh1c2g0NzExcHc='", ""))
+
+
 def test_every_unit_is_on_the_list(inventory: Inventory) -> None:
     found = our_units()
     new, gone = sorted(set(found) - set(inventory.units)), sorted(set(inventory.units) - set(found))

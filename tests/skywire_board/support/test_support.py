@@ -89,6 +89,7 @@ def named() -> dict[str, str]:
         "proxy": f"http_proxy=http://bob:p@ss/{UNKNOWN}@10.0.0.1:3128",
         "address in JSON": json.dumps({"url": f"https://{UNKNOWN}@host/x"}).replace("/", "\\/"),
         "header": f"> Authorization: Basic {BASIC}",
+        "header of RAUC": f"rauc: {{'url': <'http://h'>, 'headers': <['Authorization: Basic {BASIC}']>}}",
         "header in JSON": json.dumps({"proxy-authorization": f'Digest username="bob", response="{UNKNOWN}"'}),
         "scheme": f"sent Basic {BASIC} and bearer {UNKNOWN}, then gave up",
         "cookie": f"Set-Cookie: id=1; session={UNKNOWN}; Path=/",
