@@ -114,7 +114,7 @@ class Command:
     `ask` turns the words after the name into one question, which other boards can be asked as well. What is more
     than a question and an answer is done by `talk`: always when there is no `ask`, else for whatever words `talks`
     is true; `elsewhere` lets it talk to another board without an `ask`. Both raise ViscriptError; UsageError means
-    that it was asked wrongly. `passes_on` is set where words go to a program unchanged.
+    that it was asked wrongly. `passes_on` is set where words go to a program unchanged. `more` are lines of its help.
     """
 
     names: tuple[str, ...]
@@ -128,6 +128,7 @@ class Command:
     flags: tuple[str, ...] = ()
     passes_on: bool = False
     elsewhere: bool = False
+    more: tuple[str, ...] = ()
 
     def run(self, talk: Talk, words: list[str]) -> Answer:
         if self.talk is not None and self.is_talk(talk, words):

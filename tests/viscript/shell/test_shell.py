@@ -106,6 +106,9 @@ def test_help_shows_how_to_begin(daemon: Daemon) -> None:
         "  Start an app; -a attaches to it",
         "  Example: start apptracker 127.0.0.1:20000",
     ]
+    told = daemon.say("help", "update").splitlines()
+    assert "  update status --seen    you know of what was rolled back: the light ends" in told
+    assert told[-1].startswith("  Example: update http://")
     assert daemon.say("h", "apptracker") == "[1] Address to listen on\nDefault arguments: 127.0.0.1:0\n"
     assert "viscript start apptracker 127.0.0.1:20000" in daemon.say("--help")
 

@@ -98,3 +98,20 @@ def test_a_file_of_others_is_refused_in_the_words_of_the_system(board: Throwaway
     done = board.run(*line, "/home/other/board.raucb")
     assert done.returncode == 1
     assert "'/home/other/board.raucb' cannot be read: Permission denied (from elsewhere:" in done.stderr
+
+
+def test_what_was_rolled_back_ends_when_somebody_knows(board: Throwaway) -> None:
+    """The door's note of the boot has `an older story`, until an installation or a person ends it."""
+    story = "version 0.3.0+b in slot B was taken back: no mesh"
+    note = {"slot": "A", "other": "B", "trial": False, "mesh_before": False, "good": True, "version": "0.2.0+a"}
+    put(board, "/data/boot.json", json.dumps({**note, "rolled_back": story}).encode())
+    (board.root / "data/update").mkdir(exist_ok=True)
+    put(board, "/data/update/last.json", json.dumps({"text": story, "rolled_back": story, "at": 1.0}).encode())
+    told = update(board, "status").stdout.decode()
+    assert f"rolled back: {story}\nthe light says so until the next update, or: update status --seen\n" in told
+    for words in (("status", "--seen"), ("status",)):
+        told = update(board, *words).stdout.decode()
+        assert f"last: {story} (1970-01-01 00:00 UTC)" in told
+        assert "rolled back" not in told
+    assert json.loads((board.root / "data/boot.json").read_bytes())["rolled_back"] == ""
+    assert update(board, "status", "--sean").returncode == 2

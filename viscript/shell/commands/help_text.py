@@ -25,8 +25,10 @@ def talk(talk: Talk, words: list[str]) -> Answer:
 
 
 def _show_command(command: Command) -> Answer:
-    lines = (command.usage, f"  {command.summary}", f"  Example: {command.example}")
-    return Answer(lines, {"usage": command.usage, "summary": command.summary, "example": command.example})
+    more = tuple(f"  {line}" for line in command.more)
+    lines = (command.usage, f"  {command.summary}", *more, f"  Example: {command.example}")
+    told = {"usage": command.usage, "summary": command.summary, "example": command.example}
+    return Answer(lines, told | ({"more": list(command.more)} if command.more else {}))
 
 
 def _show_all() -> Answer:

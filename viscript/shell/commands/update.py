@@ -189,4 +189,10 @@ COMMAND = Command(
     talk=talk,
     words=(Word.PATH,),
     flags=("--all", "--yes", "--no-reboot", "--older", "--percent", "--nodes", "--seen"),
+    more=(
+        "update status           what runs, what waits, what was rolled back",
+        "update status --seen    you know of what was rolled back: the light ends",
+        "update reboot           restart into what waits",
+        "update --all status|pause|resume|abort",
+    ),
 )
