@@ -48,7 +48,7 @@ class Nearby:
     async def start(self, window: str, name: str, port: int, addresses: Sequence[IPv4Interface]) -> None:
         """Raises DoorError."""
         if not addresses:
-            raise DoorError("this board has no IPv4 address on its network: is the cable in?")
+            raise DoorError("this board has no IPv4 address yet: is the cable in? (without DHCP it takes a minute)")
         hosts = [str(address.ip) for address in addresses]
         self._own = f"{window}.{TYPE}"
         info = AsyncServiceInfo(
