@@ -11,8 +11,11 @@ MARK = "of-version"
 
 
 def run(stage: Path) -> None:
-    """Two folders get a mark; the words of a file become others."""
+    """Two folders get a mark; the words of a file become others. ValueError for words that were never written."""
     for name in TOUCHES[:2]:
         (stage / name / MARK).write_text("2\n")
     kept = stage / TOUCHES[2]
-    kept.write_text(kept.read_text().replace("in the words of 1", "in the words of 2"))
+    text = kept.read_text()
+    if "in the words of 1" not in text:
+        raise ValueError(f"'{text.strip()}' is not in the words of 1")
+    kept.write_text(text.replace("in the words of 1", "in the words of 2"))

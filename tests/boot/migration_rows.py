@@ -89,21 +89,43 @@ def migration_rows(board: Board, table: Table, bundle: Path) -> None:
     take_back(board, table)
     came_back(table, first, look(board), old_words, new_words)
     table.add("identity and settings still are", f"{same} -> {identity(board)}", same == identity(board))
+    step_fails(board, table, bundle)
 
 
 def cut(board: Board, table: Table, bundle: Path) -> None:
     """Installs, restarts into the new slot, and pulls the plug between two swaps of its migration."""
+    install(board, table, bundle)
+    board.wait_console(WAITS, BOOT_DEADLINE_S)
+    board.close()
+    table.add("the plug is pulled between two swaps of names", WAITS, ok=True)
+    board.power_on()
+    send_again(board)
+
+
+def install(board: Board, table: Table, bundle: Path) -> None:
+    """Until the boot loader runs that is to start it."""
     boots = boots_of(board)
     with BundleServer(bundle) as server:
         done = board.ssh(f"update {server.url} --yes", deadline_s=INSTALL_DEADLINE_S, check=False)
     ok = done.returncode == 0 and VERSION in done.stdout
     table.add("an update whose system knows version 2 of the data", done.stdout[-200:] + done.stderr, ok)
     await_boot(board, boots)
-    board.wait_console(WAITS, BOOT_DEADLINE_S)
-    board.close()
-    table.add("the plug is pulled between two swaps of names", WAITS, ok=True)
-    board.power_on()
-    send_again(board)
+
+
+def step_fails(board: Board, table: Table, bundle: Path) -> None:
+    """The same update once more, and data that its migration does not understand: no service has seen the new slot."""
+    board.ssh("echo 'in no words' | sudo tee /etc/skywire/kept", user="admin")
+    before = look(board)
+    install(board, table, bundle)
+    await_boot(board, boots_of(board))
+    board.wait_ssh(BOOT_DEADLINE_S)
+    after = look(board)
+    why = after["note"]["rolled_back"]
+    ok = after["note"]["slot"] == before["note"]["slot"] and "'in no words' is not in the words of 1" in why
+    table.add("a migration that fails takes its slot back by itself", why, ok)
+    same = ("schema", "kept", "marks", "owners", "messages", "left")
+    seen = f"{[before[name] for name in same]} -> {[after[name] for name in same]}"
+    table.add("and has changed nothing", seen, all(before[name] == after[name] for name in same))
 
 
 def went_forward(table: Table, first: Seen, newer: Seen, words: list[str]) -> None:
