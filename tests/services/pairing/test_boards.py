@@ -18,8 +18,8 @@ from tests.services.pairing.boards import Board, Boards, Watcher, run_boards, wa
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boards]:
     check_lab()
-    more = {"one": "role: manager", "two": "role: member"}
-    with run_boards("one two three", tmp_path_factory.mktemp("pairing") / "lab", **more) as running:
+    folder = tmp_path_factory.mktemp("pairing") / "lab"
+    with run_boards("one two three", folder, one="role: manager", two="role: member") as running:
         yield running
 
 
