@@ -46,7 +46,7 @@ SCRIPTS = {
 }
 """Shell scripts of our packages and their names beside the programs: units and sshd run them."""
 
-FOR_PEOPLE = ("apptracker", "manager", "node", *SERVICES)  # found without a path
+FOR_PEOPLE = ("apptracker", "manager", "node", "viscript", *SERVICES)  # found without a path
 PYC_HASH_BASED, PYC_CHECKED = 0b01, 0b11  # PEP 552
 
 
