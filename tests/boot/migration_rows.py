@@ -42,6 +42,10 @@ OLD, NEW = "kept, in the words of 1", "kept, in the words of 2"
 LATER = 500
 """The first number of the names and messages that the newer system is given."""
 
+FAILS = "update: the data could not be migrated"
+MOST_TRIES = 3
+"""Of a migration that fails, in one boot: services that need it may ask once more while the board restarts."""
+
 Seen = dict[str, Any]
 
 
@@ -121,8 +125,10 @@ def step_fails(board: Board, table: Table, bundle: Path) -> None:
     board.wait_ssh(BOOT_DEADLINE_S)
     after = look(board)
     why = after["note"]["rolled_back"]
+    tries = board.console().count(FAILS)
     ok = after["note"]["slot"] == before["note"]["slot"] and "'in no words' is not in the words of 1" in why
     table.add("a migration that fails takes its slot back by itself", why, ok)
+    table.add("and is not tried over and over before that", f"{tries} times", 1 <= tries <= MOST_TRIES)
     same = ("schema", "kept", "marks", "owners", "messages", "left")
     seen = f"{[before[name] for name in same]} -> {[after[name] for name in same]}"
     table.add("and has changed nothing", seen, all(before[name] == after[name] for name in same))

@@ -102,13 +102,12 @@ def _confirm(one: Board, other: Board) -> tuple[str, bool]:
     other.press(PRESSED_S)
     with ThreadPoolExecutor() as both:
         lights = [*both.map(_said_yes, (one, other))]
-    wanted = json.loads(other.ssh("node status --json", user="admin").stdout)["node_id"]
 
     def joined() -> str | None:
         said = one.ssh("sudo manager nodes --json", user="admin", check=False).stdout
-        status = other.ssh("node status --json", user="admin", check=False).stdout
-        works = json.loads(status or "{}").get("works")
-        return f"'{wanted[:8]}' is a member" if wanted in said and works else None
+        status = json.loads(other.ssh("node status --json", user="admin", check=False).stdout or "{}")
+        is_in = status.get("works") and status["node_id"] in said
+        return f"'{status['node_id'][:8]}' is a member" if is_in else None
 
     said = wait_for(joined, JOINED_WITHIN_S, 2)
     return f"{said or 'not joined'}; lights: {lights}", said is not None and all(lights)

@@ -45,6 +45,13 @@ def service_section(name: str) -> dict[str, str]:
     return settings
 
 
+def unit_section(name: str) -> dict[str, str]:
+    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(re.sub(r"\\\n\s*", " ", (UNITS / name).read_text()))
+    return dict(parser["Unit"])
+
+
 def application_units() -> dict[str, str]:
     """Unit name → text, for every application of the image as viscript's starter has systemd run it."""
     config = load_config(OVERLAY / "etc/skywire/config.yaml", OVERLAY / "usr/lib/skywire/apps.yaml")
@@ -147,3 +154,16 @@ def test_one_collector_for_support_runs_at_a_time() -> None:
     """Two beside each other would take 320 MB of a board that has 512."""
     socket = (UNITS / "skywire-support.socket").read_text()
     assert re.findall(r"^MaxConnections=(\d+)$", socket, re.MULTILINE) == ["1"]
+
+
+def test_what_an_early_unit_starts_at_its_end_asks_for_no_target_that_wants_it() -> None:
+    """Else its failure starts it anew: a migration that failed did so every few seconds, and nothing was taken back."""
+    early = [name for name in our_units() if unit_section(name).get("DefaultDependencies") == "no"]
+    started = {
+        follower: name
+        for name in early
+        for key in ("OnFailure", "OnSuccess")
+        for follower in unit_section(name).get(key, "").split()
+    }
+    assert {"skywire-roll-back.service", "skywire-restart.service"} <= set(started)
+    assert [f"{name}, started by {started[name]}" for name in started if name not in early] == []
