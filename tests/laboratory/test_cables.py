@@ -70,9 +70,9 @@ def test_loss_changes_while_it_runs_and_counters_go_on(make_lab: MakeLab) -> Non
     cable = lab.cable("b", "a")
     assert cable.quality("a").loss == 1
     assert not arrives(lab, "b", "a", NOTHING_S)
+    cable.loss(0)
     lost = cable.counters("a").lost
     assert lost >= 1
-    cable.loss(0)
     assert arrives(lab, "b", "a")
     assert cable.counters("a").lost == lost
 
