@@ -4,7 +4,6 @@ in chunks, each of which is in the object store when the next one goes.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import sys
 import urllib.parse
@@ -70,16 +69,16 @@ def _asked(address: str) -> Request:
     """
     from urllib.request import Request  # noqa: PLC0415 (only for a URL)
 
+    from skywire_board.logins import split_login  # noqa: PLC0415
+
     try:
-        parts = urllib.parse.urlsplit(address)
-        _ = parts.port  # which is where a wrong one is told
+        bare, header = split_login(address)
+        _ = urllib.parse.urlsplit(bare).port  # which is where a wrong one is told
     except ValueError as error:
         raise BundleError(f"'{address}' is no address: {error}") from None
-    login, _, host = parts.netloc.rpartition("@")
-    request = Request(parts._replace(netloc=host).geturl())  # noqa: S310 (of these two schemes)
-    if login:
-        said = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {said}")
+    request = Request(bare)  # noqa: S310 (of these two schemes)
+    if header:
+        request.add_unredirected_header(*header.split(": ", 1))
     return request
 
 

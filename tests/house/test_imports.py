@@ -15,7 +15,12 @@ MAY_IMPORT = {
 """Package → what it may import of the others. Who is not named imports none of them."""
 
 MAY_IMPORT_LATE = {
-    "services/": ("skywire_board.api_words", "skywire_board.client", "skywire_board.update.words"),
+    "services/": (
+        "skywire_board.api_words",
+        "skywire_board.client",
+        "skywire_board.logins",
+        "skywire_board.update.words",
+    ),
     "viscript/shell/": (
         "skywire_board.api_words",
         "skywire_board.client",
